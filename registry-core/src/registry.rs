@@ -1,0 +1,143 @@
+//! The trait that a backend implements.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_core::Stream;
+
+use crate::entry::{Batch, Snapshot};
+use crate::error::Result;
+use crate::index::Index;
+use crate::lease::Lease;
+use crate::name::{Key, Scope};
+use crate::options::{Capabilities, Info, RegisterOptions};
+
+/// What a watch delivers: batches in the order of the history. It ends, or fails once and ends, when the connection is
+/// lost; recovery is the business of [`subscribe`](crate::RegistryExt::subscribe).
+pub type BatchStream = Pin<Box<dyn Stream<Item = Result<Batch>> + Send>>;
+
+/// A service registry, as a backend implements it. Users hold [`RegistryExt`](crate::RegistryExt), which recovers.
+///
+/// # Contract
+///
+/// *Requests and decoding only.* A method makes its request, once or on a second endpoint, and returns what came of it.
+/// It does not retry for long, keep anything alive in the background, or repair: that is written once, in this crate.
+///
+/// *Every request has a deadline* of a few seconds, after which the endpoint is left for the next one.
+///
+/// *Failure is never absence.* What is not a complete, well-formed answer of the right server is an error. A record that
+/// cannot be decoded (a foreign name, say) is reported with `tracing::warn!` and skipped.
+///
+/// *Ownership is checked by the server.* `renew`, `update` and `deregister` do nothing to an entry that is not held by
+/// the given lease, even when they race with a successor.
+///
+/// *Arguments are checked before any request*: begin `register` with [`RegisterOptions::check`].
+///
+/// # Cancel safety
+///
+/// Every future may be dropped at any time. A write that was cut off may have happened or not, just as after `Timeout`;
+/// the time to live is the backstop.
+#[async_trait]
+pub trait Registry: fmt::Debug + Send + Sync + 'static {
+    /// Who serves this registry. Makes no request, holds no secret.
+    fn info(&self) -> Info;
+
+    /// What this backend can do. Makes no request; may become more precise once a server was spoken to.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Registers an entry under `key`, owned by the returned lease until its time to live runs out.
+    ///
+    /// The lease's token is greater than that of every former owner of the key. A write whose answer was lost is looked
+    /// up before it is reported, where the backend can recognise its own work.
+    ///
+    /// # Errors
+    /// `Conflict` when the condition does not hold; `InvalidInput` or `Unsupported` before any request.
+    async fn register(&self, key: &Key, value: Bytes, options: &RegisterOptions) -> Result<Lease>;
+
+    /// Starts the time to live anew. Wakes no watcher and changes no value.
+    ///
+    /// # Errors
+    /// `LeaseLost`: the time ran out, or the server lost its history. `Evicted`: somebody removed the entry while the
+    /// lease lived. `Conflict`: somebody else took the name over. Any other kind says nothing about the entry.
+    async fn renew(&self, lease: &Lease) -> Result<()>;
+
+    /// Replaces the value and starts the time to live anew, atomically. The returned lease replaces the given one; its
+    /// token is the same.
+    ///
+    /// # Errors
+    /// As [`renew`](Registry::renew), and `InvalidInput` for a value that is too large.
+    async fn update(&self, lease: &Lease, value: Bytes) -> Result<Lease>;
+
+    /// Removes the entry if it is still held by this lease. Idempotent: an entry that is gone, or somebody else's, is
+    /// left alone and the answer is `Ok`.
+    async fn deregister(&self, lease: &Lease) -> Result<()>;
+
+    /// Removes an entry, whoever owns it: an administrator's eviction. `false`: it was not there.
+    async fn remove(&self, key: &Key) -> Result<bool>;
+
+    /// Reads the whole scope as it was at one point of the history, from a server that knows the latest state.
+    ///
+    /// A directory or entry that does not exist is an empty snapshot. All or nothing: pages that do not belong to one
+    /// revision are never mixed.
+    async fn list(&self, scope: &Scope) -> Result<Snapshot>;
+
+    /// Delivers every change after `after`, in order, each once, whole revisions at a time.
+    ///
+    /// Returns once the server has confirmed the watch, so that a change made afterwards is certain to be delivered.
+    /// The stream delivers something at least every [`Capabilities::idle_limit`]: an empty batch when nothing changed.
+    ///
+    /// # Errors
+    /// `Compacted` (also as the stream's last item) when changes after `after` may have been forgotten, or when `after`
+    /// lies in another epoch or in the future: list again.
+    async fn watch(&self, scope: &Scope, after: Index) -> Result<BatchStream>;
+}
+
+/// Forwards every method; a forgotten one does not compile, where a default would hide it.
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[deny(clippy::missing_trait_methods)]
+        #[async_trait]
+        impl<T: Registry + ?Sized> Registry for $pointer<T> {
+            fn info(&self) -> Info {
+                (**self).info()
+            }
+            fn capabilities(&self) -> Capabilities {
+                (**self).capabilities()
+            }
+            async fn register(&self, key: &Key, value: Bytes, options: &RegisterOptions) -> Result<Lease> {
+                (**self).register(key, value, options).await
+            }
+            async fn renew(&self, lease: &Lease) -> Result<()> {
+                (**self).renew(lease).await
+            }
+            async fn update(&self, lease: &Lease, value: Bytes) -> Result<Lease> {
+                (**self).update(lease, value).await
+            }
+            async fn deregister(&self, lease: &Lease) -> Result<()> {
+                (**self).deregister(lease).await
+            }
+            async fn remove(&self, key: &Key) -> Result<bool> {
+                (**self).remove(key).await
+            }
+            async fn list(&self, scope: &Scope) -> Result<Snapshot> {
+                (**self).list(scope).await
+            }
+            async fn watch(&self, scope: &Scope, after: Index) -> Result<BatchStream> {
+                (**self).watch(scope, after).await
+            }
+        }
+    };
+}
+forward!(Arc);
+forward!(Box);
+
+/// Helps backends that make their batches one after the other.
+pub fn batch_stream<S>(stream: S) -> BatchStream
+where
+    S: Stream<Item = Result<Batch>> + Send + 'static,
+{
+    Box::pin(stream)
+}
