@@ -1,0 +1,435 @@
+//! The task that keeps one registration: one function for each phase.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{State, Status};
+use crate::backoff::{Backoff, jitter};
+use crate::clock::Moment;
+use crate::entry::Change;
+use crate::error::{Error, ErrorKind, Result};
+use crate::lease::Lease;
+use crate::limit::limited;
+use crate::name::{Key, Scope};
+use crate::options::{Condition, RegisterOptions, WatchKind};
+use crate::registry::Registry;
+use crate::subscription::{Event, SubscribeOptions, Subscription};
+
+/// The longest wait between two attempts while the registry cannot be reached.
+const RETRY_MAX: Duration = Duration::from_secs(3);
+/// The longest that registering, updating or releasing may take.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+pub(super) type Reply = oneshot::Sender<Result<()>>;
+
+#[derive(Debug)]
+pub(super) enum Command {
+    Update(Bytes, Reply),
+    Check(Reply),
+    Deregister(Reply),
+    Leave(Reply),
+}
+
+/// Where the keeper stands.
+enum Phase {
+    /// Tries to register until it succeeds.
+    Registering,
+    /// Holds a lease. The deadline is when it may end: the time the last good renewal was *sent*, plus its time to live.
+    Keeping { lease: Lease, deadline: Moment },
+    /// Nothing is left to do.
+    Over,
+}
+
+pub(super) struct Keeper {
+    registry: Arc<dyn Registry>,
+    key: Key,
+    /// The latest value; what is registered again after a loss.
+    value: Bytes,
+    /// The last value that the registry took.
+    taken: Bytes,
+    /// True when `value` has not reached the registry yet.
+    dirty: bool,
+    options: RegisterOptions,
+    ttl: Duration,
+    status: watch::Sender<Status>,
+    /// Until when an entry may stand that was made by an attempt whose answer was lost. It would refuse the next attempt.
+    unanswered_until: Option<Moment>,
+    /// The same for an attempt that had no answer in time: the registry may have taken it, or take it yet.
+    may_stand_until: Option<Moment>,
+    /// Hears of the first time that the entry stands, or of why it cannot.
+    ready: Option<oneshot::Sender<Result<()>>>,
+    backoff: Backoff,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        registry: Arc<dyn Registry>,
+        key: Key,
+        value: Bytes,
+        options: RegisterOptions,
+        ttl: Duration,
+        status: watch::Sender<Status>,
+        ready: oneshot::Sender<Result<()>>,
+    ) -> Self {
+        let backoff = Backoff::new(Duration::from_millis(100), RETRY_MAX.min(ttl / 3));
+        let taken = value.clone();
+        Self {
+            registry,
+            key,
+            value,
+            taken,
+            dirty: false,
+            options,
+            ttl,
+            status,
+            unanswered_until: None,
+            may_stand_until: None,
+            ready: Some(ready),
+            backoff,
+        }
+    }
+
+    /// Runs until it is released or evicted.
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+        let mut own = None;
+        let mut phase = Phase::Registering;
+        loop {
+            phase = match phase {
+                Phase::Registering => self.register(&mut inbox).await,
+                Phase::Keeping { lease, deadline } => {
+                    // There is nothing to watch before the entry stands.
+                    let own = own.get_or_insert_with(|| self.watch_own_entry());
+                    self.keep(lease, deadline, &mut inbox, own).await
+                }
+                Phase::Over => return,
+            };
+        }
+    }
+
+    /// `Registering`: until it stands, with backoff and no limit. The first time, a permanent error ends it.
+    async fn register(&mut self, inbox: &mut mpsc::Receiver<Command>) -> Phase {
+        let sent = Moment::now();
+        let call = self.registry.register(&self.key, self.value.clone(), &self.options);
+        match limited(CALL_LIMIT, "register", call).await {
+            Ok(lease) => {
+                // From now on the name is ours or free. To take it again with `Any` would rob a successor. Where there are
+                // no conditions, no name is anybody's alone.
+                if self.registry.capabilities().conditions {
+                    self.options.condition = Condition::Absent;
+                }
+                self.granted(lease, sent)
+            }
+            Err(error) => {
+                let refused = !error.is_transient() && !self.may_have_met_itself(&error);
+                if refused && self.ready.is_some() {
+                    self.tell(State::Refused, None);
+                    self.first(Err(error));
+                    return Phase::Over;
+                }
+                tracing::debug!(key = %self.key, %error, "could not register yet");
+                self.forget_what_is_never_taken(&error);
+                if error.is_transient() {
+                    let longest = self.registry.capabilities().gone_after(self.ttl);
+                    self.unanswered_until = Some(Moment::now() + longest);
+                    if error.kind() == ErrorKind::Timeout {
+                        self.may_stand_until = self.unanswered_until;
+                    }
+                }
+                // What is refused is not mended by haste.
+                let wait = if refused { jitter(self.ttl.max(RETRY_MAX) / 3, 0.5) } else { self.backoff.next_wait() };
+                self.tell(if refused { State::Refused } else { State::Lost }, Some(error));
+                self.rest(Moment::now() + wait, inbox).await
+            }
+        }
+    }
+
+    /// Not every server can tell whose entry refuses an attempt. One of our own, made by an attempt without an answer, ends
+    /// by itself; until then nobody is known to have the name.
+    fn may_have_met_itself(&self, error: &Error) -> bool {
+        let conflict = error.kind() == ErrorKind::Conflict && self.options.condition == Condition::Absent;
+        conflict && self.unanswered_until.is_some_and(|until| !until.is_over())
+    }
+
+    /// Waits between two attempts to register, and hears commands.
+    async fn rest(&mut self, until: Moment, inbox: &mut mpsc::Receiver<Command>) -> Phase {
+        loop {
+            tokio::select! {
+                biased;
+                () = until.reached() => return Phase::Registering,
+                command = inbox.recv() => match command {
+                    Some(Command::Update(value, reply)) => {
+                        self.value = value;
+                        let _ = reply.send(Err(self.not_held()));
+                    }
+                    Some(Command::Check(reply)) => {
+                        let _ = reply.send(Err(self.not_held()));
+                    }
+                    Some(Command::Deregister(reply)) => {
+                        self.tell(State::Released, None);
+                        let _ = reply.send(self.nothing_stands());
+                        return Phase::Over;
+                    }
+                    Some(Command::Leave(reply)) => {
+                        self.tell(State::Released, None);
+                        let _ = reply.send(Ok(()));
+                        return Phase::Over;
+                    }
+                    None => {
+                        self.tell(State::Released, None);
+                        return Phase::Over;
+                    }
+                },
+            }
+        }
+    }
+
+    /// `Keeping`: renews in time, and at once when asked or when the entry was seen to go.
+    async fn keep(
+        &mut self,
+        lease: Lease,
+        deadline: Moment,
+        inbox: &mut mpsc::Receiver<Command>,
+        own: &mut Option<Subscription>,
+    ) -> Phase {
+        let held = matches!(self.status.borrow().state, State::Held { .. });
+        let wait = if held && !self.dirty { self.interval(&lease) } else { self.backoff.next_wait() };
+        let renew_at = Moment::now() + wait;
+        let doubted = matches!(self.status.borrow().state, State::Lost);
+        tokio::select! {
+            biased;
+            () = doubtful_at(&lease, deadline).reached(), if !doubted => self.renew(lease, deadline, None).await,
+            command = inbox.recv() => match command {
+                Some(Command::Check(reply)) => self.renew(lease, deadline, Some(reply)).await,
+                Some(Command::Update(value, reply)) => {
+                    self.value = value;
+                    self.dirty = true;
+                    self.renew(lease, deadline, Some(reply)).await
+                }
+                Some(Command::Deregister(reply)) => {
+                    let _ = reply.send(self.release(&lease).await);
+                    Phase::Over
+                }
+                Some(Command::Leave(reply)) => {
+                    self.tell(State::Released, None);
+                    let _ = reply.send(Ok(()));
+                    Phase::Over
+                }
+                None => {
+                    if let Err(error) = self.release(&lease).await {
+                        tracing::warn!(key = %self.key, %error, "could not deregister; the time to live will");
+                    }
+                    Phase::Over
+                }
+            },
+            () = seen_to_go(own, &self.key) => self.renew(lease, deadline, None).await,
+            () = renew_at.reached() => self.renew(lease, deadline, None).await,
+        }
+    }
+
+    /// One renewal, or the update that is due, and what follows from its answer.
+    async fn renew(&mut self, lease: Lease, deadline: Moment, reply: Option<Reply>) -> Phase {
+        let doubtful_at = doubtful_at(&lease, deadline);
+        // Told before anything else is done after a long sleep.
+        if doubtful_at.is_over() {
+            self.tell(State::Lost, None);
+        }
+        let sent = Moment::now();
+        let limit = (self.ttl / 3).min(CALL_LIMIT);
+        let call = async {
+            if self.dirty {
+                limited(limit, "update", self.registry.update(&lease, self.value.clone())).await
+            } else {
+                limited(limit, "renew", self.registry.renew(&lease)).await.map(|()| lease.clone())
+            }
+        };
+        let (phase, answer) = match self.lost_at(doubtful_at, call).await {
+            Ok(lease) => (self.granted(lease, sent), Ok(())),
+            Err(error) => match error.kind() {
+                ErrorKind::Evicted => {
+                    tracing::debug!(key = %self.key, "the entry was removed: evicted");
+                    // First of all: from now on the name may be another's.
+                    self.tell(State::Evicted, Some(again(&error)));
+                    // The entry is gone, but what held it (a lease on the server) need not linger.
+                    let _ = limited(limit, "deregister", self.registry.deregister(&lease)).await;
+                    (Phase::Over, Err(error))
+                }
+                ErrorKind::LeaseLost => {
+                    tracing::debug!(key = %self.key, "the registration was lost; it is registered again");
+                    self.tell(State::Lost, Some(again(&error)));
+                    (self.after_a_loss(), Err(error))
+                }
+                ErrorKind::Conflict => {
+                    tracing::debug!(key = %self.key, %error, "somebody else has taken the name");
+                    self.tell(State::Refused, Some(again(&error)));
+                    (self.after_a_loss(), Err(error))
+                }
+                _ => {
+                    tracing::debug!(key = %self.key, %error, "could not renew yet");
+                    self.forget_what_is_never_taken(&error);
+                    let late = doubtful_at.is_over();
+                    self.tell(if late { State::Lost } else { State::Renewing }, Some(again(&error)));
+                    (Phase::Keeping { lease, deadline }, Err(error))
+                }
+            },
+        };
+        if let Some(reply) = reply {
+            let _ = reply.send(answer);
+        }
+        phase
+    }
+
+    /// A value that the registry will never take must not keep the entry from being renewed, or from coming back.
+    fn forget_what_is_never_taken(&mut self, error: &Error) {
+        if error.kind() == ErrorKind::InvalidInput {
+            self.value = self.taken.clone();
+            self.dirty = false;
+        }
+    }
+
+    fn after_a_loss(&self) -> Phase {
+        // Who still waits for the first registration has not owned anything yet.
+        if self.options.single_ownership && self.ready.is_none() { Phase::Over } else { Phase::Registering }
+    }
+
+    /// Waits for a call; tells of the loss when its moment comes, although the call is still under way.
+    async fn lost_at<T>(&self, doubtful_at: Moment, call: impl Future<Output = T>) -> T {
+        let mut call = pin!(call);
+        tokio::select! {
+            biased;
+            () = doubtful_at.reached() => {}
+            answer = &mut call => return answer,
+        }
+        self.tell(State::Lost, None);
+        call.await
+    }
+
+    /// A good answer: the entry stands for its time to live after the request was sent, if that is not over yet.
+    fn granted(&mut self, lease: Lease, sent: Moment) -> Phase {
+        let deadline = sent + lease.ttl();
+        self.dirty = false;
+        self.taken = self.value.clone();
+        self.unanswered_until = None;
+        self.may_stand_until = None;
+        if doubtful_at(&lease, deadline).is_over() {
+            self.tell(State::Lost, None);
+        } else {
+            self.backoff.reset();
+            self.hold(&lease, deadline);
+            self.first(Ok(()));
+        }
+        Phase::Keeping { lease, deadline }
+    }
+
+    /// Lets the caller know who waits for the first registration. If he gave up, the drop of the commands is seen next.
+    fn first(&mut self, result: Result<()>) {
+        if let Some(ready) = self.ready.take() {
+            let _ = ready.send(result);
+        }
+    }
+
+    /// Nobody believes to hold the entry from before the request is sent: it may be gone long before the answer comes.
+    async fn release(&mut self, lease: &Lease) -> Result<()> {
+        self.tell(State::Released, None);
+        limited(CALL_LIMIT, "deregister", self.registry.deregister(lease)).await
+    }
+
+    /// There is no lease to give back. That nothing stands is another question.
+    fn nothing_stands(&self) -> Result<()> {
+        if self.may_stand_until.is_none_or(Moment::is_over) {
+            return Ok(());
+        }
+        let message = format!("an attempt to register {} had no answer: it may stand", self.key);
+        Err(Error::new(ErrorKind::Timeout, message).during("deregister"))
+    }
+
+    /// When the next renewal is due after a good one: a little early, and spread.
+    fn interval(&self, lease: &Lease) -> Duration {
+        jitter(self.options.renew_every.unwrap_or(lease.ttl() / 3), 0.2)
+    }
+
+    /// An eviction is seen at once, not only at the next renewal.
+    fn watch_own_entry(&self) -> Option<Subscription> {
+        if self.options.without_watch || self.registry.capabilities().watch == WatchKind::Static {
+            return None;
+        }
+        let scope = Scope::Entry(self.key.clone());
+        Some(Subscription::start(&self.registry, scope, SubscribeOptions::new()))
+    }
+
+    fn tell(&self, state: State, error: Option<Error>) {
+        self.status.send_if_modified(|status| {
+            // An outage that ends with a refusal is news: somebody has to grant a permission.
+            let refused = error.as_ref().is_some_and(is_refusal) && !status.error.as_deref().is_some_and(is_refusal);
+            // Who waits for the first registration hears why it does not come about.
+            let is_first_news = self.ready.is_some() && status.error.is_none() && error.is_some();
+            let changed = status.state != state || refused || is_first_news;
+            status.state = state;
+            if matches!(state, State::Evicted | State::Refused | State::Released) {
+                status.lease = None;
+            }
+            if !matches!(state, State::Held { .. } | State::Renewing) {
+                status.held_until = None;
+            }
+            if error.is_some() || matches!(state, State::Held { .. }) {
+                status.error = error.map(Arc::new);
+            }
+            changed
+        });
+    }
+
+    /// The entry stands with this lease.
+    fn hold(&self, lease: &Lease, deadline: Moment) {
+        self.status.send_if_modified(|status| {
+            status.lease = Some(lease.clone());
+            status.held_until = Some(doubtful_at(lease, deadline));
+            false
+        });
+        self.tell(State::Held { token: lease.token() }, None);
+    }
+
+    fn not_held(&self) -> Error {
+        let because = self.status.borrow().error.clone();
+        let error = Error::new(ErrorKind::Unavailable, format!("{} is not registered at the moment", self.key));
+        match because {
+            Some(cause) => error.because(cause),
+            None => error,
+        }
+    }
+}
+
+/// From when on the entry may be gone. A little before the end of its time: clocks differ, and answers travel.
+fn doubtful_at(lease: &Lease, deadline: Moment) -> Moment {
+    deadline - (lease.ttl() / 10).min(Duration::from_secs(1))
+}
+
+/// The same error for the status, while the caller gets the one with the cause.
+fn again(error: &Error) -> Error {
+    Error::new(error.kind(), error.to_string()).with_retry(error.retry())
+}
+
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::PermissionDenied)
+}
+
+/// Returns when the own entry was seen to be gone or replaced; a permanent error of the watch leaves it to renewals.
+async fn seen_to_go(own: &mut Option<Subscription>, key: &Key) {
+    let Some(watch) = own else { return std::future::pending().await };
+    loop {
+        match watch.next().await {
+            Some(Ok(Event::Snapshot { snapshot, .. })) if snapshot.entries.is_empty() => return,
+            Some(Ok(Event::Changes(batch))) if batch.changes.iter().any(|c| matches!(c, Change::Remove { .. })) => {
+                return;
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => tracing::warn!(%key, %error, "cannot watch the own entry; renewals will have to tell"),
+            None => {
+                *own = None;
+                return std::future::pending().await;
+            }
+        }
+    }
+}
