@@ -1,0 +1,107 @@
+//! Holding something once: until when, what a loss means, and leaving it to a successor.
+
+use registry_core::{ErrorKind, State};
+use tokio::time::{Instant, timeout};
+
+use super::{announce, announce_with, expires};
+use crate::support::{Fake, Fault, Op, bytes, key, options, pass, seconds};
+
+#[tokio::test(start_paused = true)]
+async fn a_single_ownership_does_not_come_back() {
+    for loss in [ErrorKind::LeaseLost, ErrorKind::Conflict] {
+        let fake = Fake::new();
+        let registration = announce_with(&fake, options().without_watch().single_ownership()).await;
+        let token = registration.token().expect("held");
+        fake.next(Op::Renew, Fault::Fail(loss));
+        assert_eq!(registration.check().await.map_err(|error| error.kind()), Err(loss));
+        registration.lost(token).await;
+        pass(seconds(600)).await;
+        let state = if loss == ErrorKind::LeaseLost { State::Lost } else { State::Refused };
+        assert_eq!(registration.status().state, state);
+        assert_eq!((fake.count(Op::Register), registration.token()), (1, None));
+        let error = registration.check().await.expect_err("it is over");
+        assert_eq!(error.kind(), ErrorKind::LeaseLost, "{error}");
+        registration.deregister().await.expect("there is nothing to give back");
+    }
+}
+
+/// Nothing was owned yet, so nothing was lost.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_too_late_is_no_loss() {
+    let fake = Fake::new();
+    fake.next(Op::Register, Fault::Slow(seconds(9)));
+    let options = options().ttl(seconds(9)).without_watch().single_ownership();
+    let registration = announce_with(&fake, options).await;
+    assert!(registration.token().is_some());
+    assert_eq!(fake.count(Op::Register), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_frozen_finds_out_by_a_look_at_the_clock() {
+    let fake = Fake::new();
+    let registration = announce(&fake).await;
+    let status = registration.status();
+    let until = status.held_until.expect("held").at();
+    assert!(Instant::now() < until && until < expires(&fake), "{until:?}");
+    fake.every(Op::Renew, Fault::Hang);
+    tokio::time::sleep_until(until - seconds(1)).await;
+    assert_eq!(status.held(), registration.token());
+    assert!(status.held().is_some());
+    // What was seen before the freeze is all that a process has that was just thawed.
+    tokio::time::sleep_until(until).await;
+    assert!(matches!(status.state, State::Held { .. }));
+    assert_eq!((status.held(), registration.token()), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_is_told_at_the_last_certain_moment() {
+    let fake = Fake::new();
+    let registration = announce(&fake).await;
+    let token = registration.token().expect("held");
+    assert!(timeout(seconds(3600), registration.lost(token)).await.is_err(), "renewals move the moment on");
+    let until = registration.status().held_until.expect("held").at();
+    fake.every(Op::Renew, Fault::Hang);
+    registration.lost(token).await;
+    // One more renewal may have got through before they hang.
+    assert!(Instant::now() >= until && Instant::now() < expires(&fake));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_needs_time_to_stop_is_told_earlier() {
+    let fake = Fake::new();
+    let registration = announce(&fake).await;
+    let token = registration.token().expect("held");
+    let early = registration.lost_within(token, seconds(3));
+    assert!(timeout(seconds(3600), early).await.is_err(), "renewals come in time");
+    fake.every(Op::Renew, Fault::Hang);
+    let until = registration.lost_within(token, seconds(3)).await;
+    assert_eq!(until, Instant::now() + seconds(3));
+    assert!(registration.token() == Some(token) && until < expires(&fake));
+    assert_eq!(registration.lost_within(token, seconds(0)).await, until);
+    assert_eq!(registration.lost_within(token, seconds(3)).await, Instant::now(), "it is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_ownership_is_a_loss() {
+    let fake = Fake::new();
+    let registration = announce(&fake).await;
+    let token = registration.token().expect("held");
+    fake.forget("a");
+    assert!(registration.check().await.is_err());
+    pass(seconds(5)).await;
+    assert!(registration.token().is_some_and(|now| now != token));
+    registration.lost(token).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_stays_for_its_time_to_live() {
+    let fake = Fake::new();
+    let registration = announce(&fake).await;
+    registration.update(bytes("2")).await.expect("updated");
+    registration.leave().await.expect("left");
+    let calls = fake.total();
+    pass(seconds(10)).await;
+    assert_eq!((fake.value("a"), fake.total(), fake.count(Op::Deregister)), (Some(bytes("2")), calls, 0));
+    pass(seconds(10)).await;
+    assert!(fake.change(|core| core.oracle.get(&key("a")).is_none()), "nobody keeps it");
+}

@@ -1,0 +1,8 @@
+//! Each state of the recovery, and each way from one to another.
+
+mod gaps;
+mod lagging;
+mod reconciling;
+mod reconnecting;
+mod sharing;
+mod starting;
