@@ -1,0 +1,183 @@
+//! The registry over the store.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream;
+use registry_core::{
+    BatchStream, Bytes, Capabilities, Error, ErrorKind, Index, Info, Key, Lease, RegisterOptions, Registry, Result,
+    Scope, Snapshot, async_trait, check_value,
+};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::Config;
+use crate::error::interrupted;
+use crate::hub::Hub;
+use crate::store::Store;
+use crate::turns::{self, Turns};
+
+/// How often a watch shows that it is alive.
+const PROGRESS: Duration = Duration::from_secs(10);
+
+/// A registry in a file on this host. Cheap to clone; the clones share one connection.
+#[derive(Clone)]
+pub struct SqliteRegistry {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    config: Config,
+    /// `None` until it is needed, and after the file was taken away.
+    store: Mutex<Option<Store>>,
+    hub: Hub,
+    pub(crate) turns: Turns,
+}
+
+/// Opens the store, and makes it if it does not exist. Blocks for as long as a file is opened.
+///
+/// # Errors
+/// `Config` or `PermissionDenied`, naming the file and what to do.
+pub fn connect(config: Config) -> Result<SqliteRegistry> {
+    let store = Some(Store::open(&config)?);
+    let shared = Shared { config, store: Mutex::new(store), hub: Hub::default(), turns: Turns::default() };
+    Ok(SqliteRegistry { shared: Arc::new(shared) })
+}
+
+impl Shared {
+    pub(crate) fn path(&self) -> &Path {
+        &self.config.path
+    }
+
+    /// Runs one transaction on a thread that may block.
+    pub(crate) async fn run<T, F>(self: &Arc<Self>, call: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Store) -> Result<T> + Send + 'static,
+    {
+        let (tell, told) = oneshot::channel();
+        turns::call(self, Box::new(move |shared| drop(tell.send(shared.with_store(call)))));
+        told.await.unwrap_or_else(|_| Err(interrupted(self.path())))
+    }
+
+    fn with_store<T>(&self, call: impl FnOnce(&mut Store) -> Result<T>) -> Result<T> {
+        // A panic leaves no open transaction behind: it was rolled back on the way out.
+        let mut slot = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let store = match slot.take().filter(Store::is_current) {
+            Some(store) => store,
+            None => Store::open(&self.config)?,
+        };
+        call(slot.insert(store))
+    }
+}
+
+impl SqliteRegistry {
+    /// Forgets the history up to now: watches that have not read it get a snapshot.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store cannot be written.
+    pub async fn compact(&self) -> Result<()> {
+        self.shared.run(Store::compact).await.map_err(|error| error.during("compact"))
+    }
+}
+
+impl fmt::Debug for SqliteRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteRegistry").field("path", &self.shared.path()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Registry for SqliteRegistry {
+    fn info(&self) -> Info {
+        Info { scheme: "sqlite", endpoints: vec![self.shared.path().display().to_string()] }
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::full()
+    }
+
+    async fn register(&self, key: &Key, value: Bytes, options: &RegisterOptions) -> Result<Lease> {
+        let ttl = options.check(&self.capabilities(), key, &value)?;
+        let (key, options) = (key.clone(), *options);
+        self.shared.run(move |store| store.register(&key, &value, &options, ttl)).await
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<()> {
+        let lease = lease.clone();
+        self.shared.run(move |store| store.renew(&lease, None)).await
+    }
+
+    async fn update(&self, lease: &Lease, value: Bytes) -> Result<Lease> {
+        check_value(lease.key(), &value)?;
+        let renewed = lease.clone();
+        self.shared.run(move |store| store.renew(&renewed, Some(&value)).map(|()| renewed)).await
+    }
+
+    async fn deregister(&self, lease: &Lease) -> Result<()> {
+        let lease = lease.clone();
+        self.shared.run(move |store| store.deregister(&lease)).await
+    }
+
+    async fn remove(&self, key: &Key) -> Result<bool> {
+        let key = key.clone();
+        self.shared.run(move |store| store.remove(&key)).await
+    }
+
+    async fn list(&self, scope: &Scope) -> Result<Snapshot> {
+        let scope = scope.clone();
+        self.shared.run(move |store| store.list(&scope)).await
+    }
+
+    async fn watch(&self, scope: &Scope, after: Index) -> Result<BatchStream> {
+        let watch = Watch {
+            shared: Arc::clone(&self.shared),
+            scope: scope.clone(),
+            after,
+            signal: self.shared.hub.signal(&self.shared),
+        };
+        // Looks once before it returns, so that a history that is gone is reported at once.
+        let first = watch.changes().await?;
+        let watch = Watch { after: first.index, ..watch };
+        let rest = stream::try_unfold(watch, Watch::next);
+        let first = stream::iter((!first.changes.is_empty()).then_some(Ok(first)));
+        Ok(Box::pin(futures_util::StreamExt::chain(first, rest)))
+    }
+}
+
+struct Watch {
+    shared: Arc<Shared>,
+    scope: Scope,
+    after: Index,
+    signal: tokio::sync::watch::Receiver<()>,
+}
+
+impl Watch {
+    async fn changes(&self) -> Result<registry_core::Batch> {
+        let (scope, after) = (self.scope.clone(), self.after);
+        self.shared.run(move |store| store.changes(&scope, after)).await
+    }
+
+    /// Waits until there is something to tell, or it is time to show that the watch is alive.
+    async fn next(mut self) -> Result<Option<(registry_core::Batch, Self)>> {
+        let alive_at = Instant::now() + PROGRESS;
+        loop {
+            self.signal.mark_unchanged();
+            let batch = self.changes().await?;
+            let idle = batch.changes.is_empty();
+            self.after = batch.index;
+            if !idle || Instant::now() >= alive_at {
+                return Ok(Some((batch, self)));
+            }
+            if let Ok(Err(_)) = timeout_at(alive_at, self.signal.changed()).await {
+                return Err(ended(&self.shared));
+            }
+        }
+    }
+}
+
+fn ended(shared: &Shared) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("the watch of {} ended", shared.path().display()))
+}

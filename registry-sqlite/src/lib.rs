@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod adopt;
+mod backend;
+mod clock;
+mod config;
+mod error;
+mod file;
+mod hub;
+mod store;
+mod turns;
+mod wire;
+
+pub use backend::{SqliteRegistry, connect};
+pub use config::Config;
