@@ -1,0 +1,269 @@
+//! Which endpoint is asked, for how long, and what is done when it fails.
+//!
+//! The client library spreads requests over all endpoints, dead ones too, and never leaves a hung one. So each endpoint
+//! has a client of its own here. One of them is used until it fails; then the next one is.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use registry_core::{Error, ErrorKind};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use crate::access::Access;
+use crate::connection::Connection;
+use crate::diagnosis::diagnose;
+use crate::error::{Answer, Failure, Verdict};
+
+/// How long a whole call may take, whatever it asks of how many endpoints.
+const CALL_LIMIT: Duration = Duration::from_millis(7500);
+/// With many endpoints each still gets this long.
+const SHARE_MIN: Duration = Duration::from_secs(1);
+/// A future that is dropped earlier says nothing about the endpoint; later, somebody's patience was at an end.
+const SOON: Duration = Duration::from_millis(250);
+
+/// The endpoints of a cluster.
+pub(crate) struct Endpoints {
+    access: Access,
+    all: Vec<Endpoint>,
+    current: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Endpoint {
+    connection: Mutex<Option<Connection>>,
+    /// True when the last request was answered: then no time is needed for connecting.
+    proven: AtomicBool,
+}
+
+/// What is to be done, and until when.
+#[derive(Clone, Copy)]
+pub(crate) struct Task<'a> {
+    pub(crate) operation: &'static str,
+    /// The path that it is about, as the caller knows it.
+    pub(crate) path: &'a str,
+    until: Instant,
+}
+
+/// Why a call failed on all endpoints that could be asked.
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    /// True when the request may have been carried out.
+    pub(crate) maybe_done: bool,
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        failed.error
+    }
+}
+
+impl<'a> Task<'a> {
+    pub(crate) fn new(operation: &'static str, path: &'a str) -> Self {
+        Self { operation, path, until: Instant::now() + CALL_LIMIT }
+    }
+
+    /// An error of this task that no endpoint is to blame for.
+    pub(crate) fn error(&self, kind: ErrorKind, reason: &str) -> Error {
+        Error::new(kind, format!("{}: {reason}", self.path)).during(self.operation)
+    }
+}
+
+impl Endpoints {
+    pub(crate) fn new(access: Access) -> Self {
+        let all = access.address.endpoints.iter().map(|_| Endpoint::default()).collect();
+        Self { access, all, current: AtomicUsize::new(0) }
+    }
+
+    /// The endpoints as text.
+    pub(crate) fn addresses(&self) -> &[String] {
+        &self.access.address.endpoints
+    }
+
+    /// Makes a request that may be made twice: each endpoint is asked at most once, until one answers.
+    pub(crate) async fn ask<T, F>(&self, task: &Task<'_>, request: impl Fn(Connection) -> F) -> Result<T, Failed>
+    where
+        F: Future<Output = Answer<T>>,
+    {
+        self.call(task, self.access.address.request_timeout, true, request).await
+    }
+
+    /// As [`ask`](Self::ask), with another limit for each endpoint.
+    pub(crate) async fn ask_within<T, F>(
+        &self,
+        task: &Task<'_>,
+        limit: Duration,
+        request: impl Fn(Connection) -> F,
+    ) -> Result<T, Failed>
+    where
+        F: Future<Output = Answer<T>>,
+    {
+        self.call(task, limit.min(self.access.address.request_timeout), true, request).await
+    }
+
+    /// Makes a request that must not be made twice: another endpoint is asked only when the one before certainly did
+    /// not carry it out.
+    pub(crate) async fn ask_once<T, F>(&self, task: &Task<'_>, request: impl Fn(Connection) -> F) -> Result<T, Failed>
+    where
+        F: Future<Output = Answer<T>>,
+    {
+        self.call(task, self.access.address.request_timeout, false, request).await
+    }
+
+    async fn call<T, F>(
+        &self,
+        task: &Task<'_>,
+        limit: Duration,
+        repeatable: bool,
+        request: impl Fn(Connection) -> F,
+    ) -> Result<T, Failed>
+    where
+        F: Future<Output = Answer<T>>,
+    {
+        let (count, first) = (self.all.len(), self.current.load(Ordering::Acquire));
+        let mut failures = Vec::new();
+        for turn in 0..count {
+            let rest = task.until.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                break;
+            }
+            let at = (first + turn) % count;
+            let left = u32::try_from(count - turn).unwrap_or(u32::MAX);
+            let share = (rest / left).max(SHARE_MIN).min(rest);
+            match self.attempt(at, limit, share, &request).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => {
+                    let go_on = match failure.verdict {
+                        Verdict::Final | Verdict::StaleToken => false,
+                        Verdict::NotDone => true,
+                        Verdict::Unknown => repeatable,
+                    };
+                    tracing::debug!(endpoint = %self.addresses()[at], path = task.path, reason = %failure.reason, "request failed");
+                    failures.push((at, failure));
+                    if !go_on {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(self.failed(task, failures))
+    }
+
+    async fn attempt<T, F>(
+        &self,
+        at: usize,
+        limit: Duration,
+        share: Duration,
+        request: &impl Fn(Connection) -> F,
+    ) -> Answer<T>
+    where
+        F: Future<Output = Answer<T>>,
+    {
+        let connecting = if self.all[at].proven.load(Ordering::Acquire) {
+            Duration::ZERO
+        } else {
+            self.access.address.connect_timeout
+        };
+        let limit = (limit + connecting).min(share);
+        let mut attempt = Attempt { endpoints: self, at, connection: None, began: Instant::now(), settled: false };
+        let work = async {
+            let connection = self.connection(at).await?;
+            attempt.connection = Some(connection.clone());
+            let token = connection.token();
+            match request(connection.clone()).await {
+                Err(failure) if failure.verdict == Verdict::StaleToken && self.access.address.user.is_some() => {
+                    connection.authenticate(&self.access, token).await?;
+                    request(connection).await
+                }
+                result => result,
+            }
+        };
+        let mut result = timeout(limit, work).await.unwrap_or_else(|_| Err(Failure::silent(limit)));
+        if let Err(failure) = result {
+            let strange = failure.hung_up() && !self.all[at].proven.load(Ordering::Acquire);
+            let failure =
+                if strange { diagnose(&self.access.address, &self.addresses()[at], failure).await } else { failure };
+            // Files that are older than those on the disk may be the reason.
+            let fault = self.access.fault().filter(|_| failure.may_be_of_files());
+            result = Err(fault.iter().fold(failure, |failure, fault| failure.with_hint(fault)));
+        }
+        attempt.settle(result.as_ref().is_err_and(Failure::blames_endpoint));
+        result
+    }
+
+    async fn connection(&self, at: usize) -> Answer<Connection> {
+        let mut slot = self.all[at].connection.lock().await;
+        if let Some(connection) = slot.as_ref().filter(|connection| !connection.is_condemned()) {
+            return Ok(connection.clone());
+        }
+        // Dropped first: a connection that failed holds a task and a socket.
+        *slot = None;
+        let connection = Connection::open(&self.access, at).await?;
+        *slot = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// Leaves an endpoint for the next one. Of many requests that failed on it together, only the first one moves on.
+    pub(crate) fn leave(&self, at: usize, connection: Option<&Connection>) {
+        if let Some(connection) = connection {
+            connection.condemn();
+        }
+        self.all[at].proven.store(false, Ordering::Release);
+        let next = (at + 1) % self.all.len();
+        if self.current.compare_exchange(at, next, Ordering::AcqRel, Ordering::Acquire).is_ok() && next != at {
+            tracing::debug!(from = %self.addresses()[at], to = %self.addresses()[next], "changing the endpoint");
+        }
+    }
+
+    fn failed(&self, task: &Task<'_>, failures: Vec<(usize, Failure)>) -> Failed {
+        let maybe_done = failures.iter().any(|(_, failure)| failure.verdict == Verdict::Unknown);
+        let subject = |at: usize| format!("{} at {}", task.path, self.addresses()[at]);
+        let error = match <[_; 1]>::try_from(failures) {
+            Ok([(at, failure)]) => failure.into_error(task.operation, &subject(at)),
+            Err(failures) => match failures.last() {
+                // The last one was an answer, the others were no servers at the moment.
+                Some((at, failure)) if !failure.blames_endpoint() => {
+                    failure.clone().into_error(task.operation, &subject(*at))
+                }
+                Some((_, last)) => {
+                    let kind = if maybe_done { ErrorKind::Timeout } else { last.kind };
+                    let each: Vec<_> =
+                        failures.iter().map(|(at, f)| format!("{}: {}", self.addresses()[*at], f.reason)).collect();
+                    Error::new(kind, format!("{}: no endpoint could serve: {}", task.path, each.join("; ")))
+                        .during(task.operation)
+                }
+                None => task.error(ErrorKind::Timeout, "there was no time left to ask"),
+            },
+        };
+        Failed { error, maybe_done }
+    }
+}
+
+/// One request to one endpoint. A caller that gives up while it runs has found the endpoint too slow, so the next call
+/// must not find it again.
+struct Attempt<'a> {
+    endpoints: &'a Endpoints,
+    at: usize,
+    connection: Option<Connection>,
+    began: Instant,
+    settled: bool,
+}
+
+impl Attempt<'_> {
+    fn settle(mut self, failed: bool) {
+        self.settled = true;
+        if failed {
+            self.endpoints.leave(self.at, self.connection.as_ref());
+        } else {
+            self.endpoints.all[self.at].proven.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.settled && self.began.elapsed() >= SOON {
+            self.endpoints.leave(self.at, self.connection.as_ref());
+        }
+    }
+}
