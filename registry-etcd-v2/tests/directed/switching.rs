@@ -1,0 +1,109 @@
+//! One endpoint after the other.
+
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use registry_core::{ErrorKind, Registry};
+
+use crate::scripted::{Scripted, Wire};
+use crate::support::*;
+
+/// A server that hangs: the machine takes connections for it, and nothing ever answers.
+struct Hole {
+    listener: TcpListener,
+    connections: Vec<TcpStream>,
+}
+
+impl Hole {
+    fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        listener.set_nonblocking(true).expect("a mode");
+        Self { listener, connections: Vec::new() }
+    }
+
+    fn endpoint(&self) -> String {
+        self.listener.local_addr().expect("an address").to_string()
+    }
+
+    /// How many connections there were so far. They stay open.
+    fn connections(&mut self) -> usize {
+        while let Ok((connection, _)) = self.listener.accept() {
+            self.connections.push(connection);
+        }
+        self.connections.len()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_server_is_left_for_the_next_one_and_stays_left() {
+    let (etcd, _) = start().await;
+    let mut hung = Hole::start();
+    let registry = registry([hung.endpoint(), etcd.endpoint()]);
+    put(&registry, "/a/x", "1").await;
+    let asked = hung.connections();
+    assert!(asked > 0, "it comes first, and was never asked");
+    assert_eq!(names(&registry, "/a").await, ["x"]);
+    assert_eq!(hung.connections(), asked, "the hung one was asked again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_and_a_broken_server_are_left_for_the_next_one() {
+    let (etcd, _) = start().await;
+    let dead = format!("127.0.0.1:{}", test_servers::free_port());
+    let broken = Scripted::always("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n").await;
+    let registry = registry([dead, broken.endpoint(), etcd.endpoint()]);
+    put(&registry, "/a/x", "1").await;
+    assert_eq!(names(&registry, "/a").await, ["x"]);
+    assert_eq!(broken.asked().len(), 1, "an endpoint that works is kept");
+}
+
+/// The caller's patience may be shorter than ours: a renewal of a short-lived entry is given up after a third of its
+/// time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_was_given_up_counts_against_its_endpoint() {
+    let (etcd, _) = start().await;
+    let mut hung = Hole::start();
+    let endpoints = [hung.endpoint(), etcd.endpoint()];
+    let address = registry_etcd_v2::Address::new(&registry_etcd_v2::SCHEME, endpoints);
+    let registry = registry_etcd_v2::connect(address).expect("valid");
+    let scope = dir("/a");
+    let mut given_up = Box::pin(registry.list(&scope));
+    // The caller's patience ends when the hung one is being asked.
+    while hung.connections() == 0 {
+        let some = tokio::time::timeout(Duration::from_millis(100), &mut given_up).await;
+        assert!(some.is_err(), "it was answered: {some:?}");
+    }
+    drop(given_up);
+    registry.list(&scope).await.expect("the next endpoint answers");
+    assert_eq!(hung.connections(), 1, "the hung one was asked again");
+}
+
+/// What a call may take, unless the address says otherwise.
+const CALL_LIMIT: Duration = Duration::from_millis(7500);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_ends_in_time_when_all_are_hung() {
+    let holes = [Hole::start(), Hole::start(), Hole::start()];
+    let config = registry_etcd_v2::Address::new(&registry_etcd_v2::SCHEME, holes.iter().map(Hole::endpoint));
+    let registry = registry_etcd_v2::connect(config.clone()).expect("valid");
+    let begun = Instant::now();
+    let (listed, watched) = (dir("/a"), dir("/a"));
+    let (list, watch) = tokio::join!(registry.list(&listed), registry.watch(&watched, registry_core::Index::new(1, 7)));
+    // A busy machine has its own time.
+    assert!(begun.elapsed() < 2 * CALL_LIMIT, "{:?}", begun.elapsed());
+    for error in [list.expect_err("hung"), watch.err().expect("hung")] {
+        assert!(error.kind() == ErrorKind::Timeout && error.is_transient(), "{error:?}");
+    }
+}
+
+/// A wire that goes dead under a watch, without a word: the next poll is on the next endpoint, and nothing is missed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_leaves_an_endpoint_that_fell_silent() {
+    let (etcd, direct) = start().await;
+    let wire = Wire::to(etcd.endpoint()).await;
+    let registry = registry([wire.endpoint(), etcd.endpoint()]);
+    let mut watch = registry.watch(&dir("/a"), now(&registry).await).await.expect("watched");
+    wire.freeze();
+    put(&direct, "/a/x", "1").await;
+    assert_eq!(next_change(&mut watch).await.expect("no gap").0, "+x=1");
+}
