@@ -1,0 +1,73 @@
+//! `clusterwatch`: a cluster's files follow its members, and a command is run after each change.
+
+use registry::Index;
+use registry_handlers::NotifySpec;
+
+use crate::connecting::Session;
+use crate::exit::{Failure, OK, Outcome};
+use crate::following::Following;
+use crate::patience::FOR_EVER;
+use crate::run::files;
+use crate::signals::Termination;
+
+/// The name of the one notification.
+const COMMAND: &str = "command";
+
+/// What stands on the command line, in either of the two spellings of the old start scripts.
+pub(super) struct Words {
+    cluster: String,
+    index: Index,
+    command: Vec<String>,
+}
+
+impl Words {
+    /// `CLUSTER INDEX COMMAND…`; what is given as an option is missing from the words.
+    pub(super) fn sort(cluster: Option<String>, index: Option<String>, words: Vec<String>) -> Outcome<Self> {
+        let mut words = words.into_iter();
+        let cluster = cluster.or_else(|| words.next()).unwrap_or_default();
+        let index = index.or_else(|| words.next()).unwrap_or_default();
+        let index = index.parse().map_err(|error| {
+            Failure::usage(format!(
+                "{error}; give the number that `clusterprepare {cluster}` prints (it prints none when it fails)"
+            ))
+        })?;
+        let command: Vec<_> = words.collect();
+        if command.is_empty() {
+            return Err(Failure::usage("say which command to run after a change"));
+        }
+        Ok(Self { cluster, index, command })
+    }
+}
+
+pub(super) async fn run(session: Session, words: Words) -> Outcome {
+    let Words { cluster, index, command } = words;
+    let mut termination = Termination::listen()?;
+    session.configuration.watch(&cluster)?;
+    let mut wanted = session.configuration.files_of(&cluster);
+    for file in &mut wanted {
+        file.notify.push(COMMAND.into());
+    }
+    if wanted.is_empty() {
+        let message = format!("the cluster {cluster:?} has no file (no handler), so nothing would ever be done");
+        return Err(Failure::configuration(message));
+    }
+    let notify = NotifySpec::exec(COMMAND, command);
+    let setup = files::setup(&session.configuration, None)?;
+    let handlers = files::check(&session.configuration, &wanted, &[notify], setup)?;
+    let watches = session.configuration.watches_with(&cluster, &handlers.clusters())?;
+    // The reader has started with what `clusterprepare` wrote. Whatever differs from that by now, and whatever changes from
+    // now on, is written and told; so no change since the index is missed, however long ago that was.
+    let listed = Following::list(&*session.registry, watches, session.patience(FOR_EVER));
+    let mut following = tokio::select! {
+        listed = listed => listed?,
+        () = termination.requested() => return Ok(OK),
+    };
+    if following.memberships.get(&cluster).is_some_and(|known| known.index.position() < index.position()) {
+        tracing::warn!("{cluster}: the registry's history is shorter than {index}: it was wiped or restored");
+    }
+    let pipeline = handlers.start(&following.memberships);
+    following.start(&session);
+    termination.requested().await;
+    pipeline.stop().await;
+    Ok(OK)
+}
