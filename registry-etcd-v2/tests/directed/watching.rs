@@ -77,7 +77,10 @@ async fn one_silent_poll_moves_no_cursor() {
     let polls = AtomicU64::new(0);
     let server = Scripted::start(move |request| {
         if request.contains("quorum=true") {
-            return Say::Answer(etcd_says(404, 20, r#"{"errorCode":100,"message":"","cause":"/a","index":20}"#));
+            // Asked again after five seconds, the majority stands where the last poll did.
+            let index = 20 + 2000 * polls.load(Ordering::SeqCst).saturating_sub(1);
+            let body = format!(r#"{{"errorCode":100,"message":"","cause":"/a","index":{index}}}"#);
+            return Say::Answer(etcd_says(404, index, &body));
         }
         Say::Hang(etcd_waits(20 + 2000 * polls.fetch_add(1, Ordering::SeqCst)))
     })

@@ -8,7 +8,7 @@ use registry_recipes::scheduler::{Record, State};
 use tokio::time::sleep;
 
 use super::support::Place;
-use super::world::{Node, Recorder, Witness, address_key, leader, node_ttl, state_key, three, until};
+use super::world::{Node, Recorder, Witness, address_key, leader, node_ttl, options, state_key, three, until};
 
 pub(crate) async fn three_nodes_are_clustered_with_one_master(place: Place) {
     let (witness, driver) = (Witness::of(&place).await, Recorder::default());
@@ -62,7 +62,7 @@ pub(crate) async fn a_node_that_is_started_anew_joins_again(place: Place) {
     let node = nodes.remove(at);
     let (former, address) = (node.session.clone(), format!("10.0.0.{}", node.session.len()));
     node.kill();
-    let again = Node::start_at(&place, "x-again", &address, &driver, |registry| registry).await;
+    let again = Node::start_at(&place, "x-again", &address, &driver, options(&place), |registry| registry).await;
     let mut expected: Vec<&str> = nodes.iter().map(|node| &*node.session).chain(["x-again"]).collect();
     expected.sort_unstable();
     witness.until_clustered(&expected).await;

@@ -1,13 +1,15 @@
 //! Leaders that die, and registries that cannot be reached.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use registry_core::Registry;
 use registry_core::conformance::Gate;
+use registry_recipes::scheduler::Options;
 use tokio::time::sleep;
 
 use super::support::Place;
-use super::world::{Node, Recorder, Witness, leader, leader_ttl, node_ttl, three, until};
+use super::world::{Node, Recorder, Witness, leader, node_ttl, options, patient, three, until};
 
 fn nobody_was_reset(driver: &Recorder, sessions: &[String]) {
     for session in sessions {
@@ -37,7 +39,7 @@ pub(crate) async fn a_leader_that_dies_resets_nobody(place: Place) {
 }
 
 /// Nodes behind a gate each.
-async fn gated(place: &Place, driver: &Recorder, witness: &Witness) -> (Vec<Node>, Vec<Arc<Gate>>) {
+async fn gated(place: &Place, options: Options, driver: &Recorder, witness: &Witness) -> (Vec<Node>, Vec<Arc<Gate>>) {
     let (mut nodes, mut gates) = (Vec::new(), Vec::new());
     for (number, session) in ["a", "bb", "ccc"].into_iter().enumerate() {
         let between = |registry: Arc<dyn Registry>| -> Arc<dyn Registry> {
@@ -45,7 +47,8 @@ async fn gated(place: &Place, driver: &Recorder, witness: &Witness) -> (Vec<Node
             gates.push(Arc::clone(&gate));
             gate
         };
-        nodes.push(Node::start_at(place, session, &format!("10.0.0.{number}"), driver, between).await);
+        let address = format!("10.0.0.{number}");
+        nodes.push(Node::start_at(place, session, &address, driver, options, between).await);
     }
     witness.until_clustered(&["a", "bb", "ccc"]).await;
     until("the nodes know it", async || nodes.iter().all(Node::is_clustered)).await;
@@ -60,12 +63,12 @@ fn set(gates: &[Arc<Gate>], open: bool) {
 
 pub(crate) async fn a_short_outage_changes_nothing(place: Place) {
     let (witness, driver) = (Witness::of(&place).await, Recorder::default());
-    let (nodes, gates) = gated(&place, &driver, &witness).await;
+    let (nodes, gates) = gated(&place, patient(&place), &driver, &witness).await;
     let (at, before) = (leader(&nodes).await, witness.settled().await);
     let token = nodes[at].leads();
     set(&gates, false);
     // Less than is left of a renewal that was due just then, and of the wait before the next attempt.
-    sleep(leader_ttl(&place) / 6).await;
+    sleep(Duration::from_secs(5)).await;
     set(&gates, true);
     sleep(node_ttl(&place)).await;
     assert_eq!((nodes[at].leads(), witness.history()), (token, before));
@@ -75,7 +78,7 @@ pub(crate) async fn a_short_outage_changes_nothing(place: Place) {
 
 pub(crate) async fn an_outage_longer_than_every_time_to_live_resets_nobody(place: Place) {
     let (witness, driver) = (Witness::of(&place).await, Recorder::default());
-    let (nodes, gates) = gated(&place, &driver, &witness).await;
+    let (nodes, gates) = gated(&place, options(&place), &driver, &witness).await;
     set(&gates, false);
     until("everything expires", async || witness.announcements().await.is_empty() && witness.states().await.is_empty())
         .await;
@@ -91,7 +94,7 @@ pub(crate) async fn an_outage_longer_than_every_time_to_live_resets_nobody(place
 
 pub(crate) async fn a_leader_that_is_cut_off_is_replaced(place: Place) {
     let (witness, driver) = (Witness::of(&place).await, Recorder::default());
-    let (nodes, gates) = gated(&place, &driver, &witness).await;
+    let (nodes, gates) = gated(&place, options(&place), &driver, &witness).await;
     let at = leader(&nodes).await;
     let token = nodes[at].leads().expect("it leads");
     gates[at].close();

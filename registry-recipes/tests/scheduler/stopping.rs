@@ -37,9 +37,10 @@ pub(crate) async fn ends_in_time_although_the_failover_does_not(place: Place) {
     let driver = Recorder { failover_takes: Duration::from_hours(1), ..Recorder::default() };
     let mut nodes = three(&place, &driver, &witness).await;
     let node = nodes.remove(1);
-    let took = node.stop(Duration::from_secs(4)).await;
-    assert!(took < Duration::from_secs(10), "{took:?}");
-    assert!(took >= Duration::from_secs(3), "the failover had {took:?} only");
+    // Of this, five seconds are for leaving: enough on a machine that stands still for a moment.
+    let took = node.stop(Duration::from_secs(20)).await;
+    assert!(took < Duration::from_secs(40), "{took:?}");
+    assert!(took >= Duration::from_secs(15), "the failover had {took:?} only");
     assert_eq!(driver.of("bb"), ["join", "rebalance", "failover"]);
     assert!(!witness.announcements().await.contains_key("bb"), "no time was left to leave");
 }

@@ -12,7 +12,7 @@ use super::world::{Node, Recorder, Witness, dir, options, until};
 const ADDRESS: &str = "10.0.0.1";
 
 async fn start(place: &Place, session: &str, driver: &Recorder) -> Node {
-    Node::start_at(place, session, ADDRESS, driver, |registry| registry).await
+    Node::start_at(place, session, ADDRESS, driver, options(place), |registry| registry).await
 }
 
 pub(crate) async fn a_session_that_is_announced_is_refused(place: Place) {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::support::Place;
 
 /// Short, for trials that wait for it; longer where the registry keeps nothing so short.
-pub(crate) fn leader_ttl(place: &Place) -> Duration {
+fn leader_ttl(place: &Place) -> Duration {
     place.ttl(Duration::from_secs(3))
 }
 
@@ -33,6 +33,11 @@ pub(crate) fn dir() -> Dir {
 
 pub(crate) fn address_key() -> Key {
     Key::parse("/services/couchbase").expect("a valid path")
+}
+
+/// For trials in which nothing may expire: a machine that stands still for some seconds changes nothing.
+pub(crate) fn patient(place: &Place) -> Options {
+    options(place).node_ttl(Duration::from_secs(30)).leader_ttl(Duration::from_secs(30))
 }
 
 pub(crate) fn options(place: &Place) -> Options {
@@ -118,7 +123,7 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) async fn start(place: &Place, session: &str, driver: &Recorder) -> Self {
         let address = format!("10.0.0.{}", session.len());
-        Self::start_at(place, session, &address, driver, |registry| registry).await
+        Self::start_at(place, session, &address, driver, options(place), |registry| registry).await
     }
 
     /// With something in between the node and the registry.
@@ -127,6 +132,7 @@ impl Node {
         session: &str,
         address: &str,
         driver: &Recorder,
+        options: Options,
         between: impl FnOnce(Arc<dyn Registry>) -> Arc<dyn Registry>,
     ) -> Self {
         let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -138,7 +144,6 @@ impl Node {
         };
         let (name, address, driver) = (session.to_owned(), address.to_owned(), Arc::new(driver.clone()));
         let layout = Layout::new(&dir()).expect("a layout").address(address_key());
-        let options = options(place);
         let starting =
             runtime.spawn(async move { Scheduler::start(registry, layout, &name, &address, driver, options).await });
         let scheduler = starting.await.expect("no panic").expect("it starts");

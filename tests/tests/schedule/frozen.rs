@@ -5,13 +5,13 @@ use std::time::Duration;
 use cluster_control_tests::{Context, SOON, Signal, eventually, never};
 
 use crate::setting::{
-    NAMES, another_leads, are_clustered, check, is_announced, nobody_began_anew, observe, somebody_leads, three,
+    NAMES, SHORT, another_leads, are_clustered, check, is_announced, nobody_began_anew, observe, somebody_leads, three,
 };
 
 /// Frozen beyond everything that it holds, and thawed.
 pub(crate) fn is_replaced_and_writes_no_more(context: &Context) {
     let observer = observe(context);
-    let mut nodes = three(context);
+    let mut nodes = three(context, SHORT);
     let first = somebody_leads(context);
     nodes[first].signal(Signal::STOP);
     another_leads(context, first);
@@ -29,7 +29,7 @@ pub(crate) fn is_replaced_and_writes_no_more(context: &Context) {
 
 pub(crate) fn a_killed_leader_resets_nobody(context: &Context) {
     let mut observer = observe(context);
-    let mut nodes = three(context);
+    let mut nodes = three(context, SHORT);
     let first = somebody_leads(context);
     nodes[first].signal(Signal::KILL);
     assert_eq!(nodes[first].wait(SOON), 137);

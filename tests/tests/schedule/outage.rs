@@ -6,13 +6,13 @@ use std::time::Duration;
 use cluster_control_tests::{Context, SOON, eventually, never};
 
 use crate::setting::{
-    NAMES, are_clustered, check, is_announced, leader, nobody_began_anew, observe, somebody_leads, three,
+    LONG, NAMES, SHORT, are_clustered, check, is_announced, leader, nobody_began_anew, observe, somebody_leads, three,
 };
 
 /// Shorter than what a leader may be silent for.
 pub(crate) fn a_short_one_changes_nothing(context: &Context) {
     let observer = observe(context);
-    let _nodes = three(context);
+    let _nodes = three(context, LONG);
     let first = somebody_leads(context);
     let all_seen = || observer.stdout().matches(r#""state":"clustered""#).count() >= NAMES.len();
     eventually(SOON, "the observer has heard of everything", all_seen);
@@ -30,7 +30,7 @@ pub(crate) fn a_short_one_changes_nothing(context: &Context) {
 /// Longer than everything lives.
 pub(crate) fn a_long_one_resets_nobody(context: &Context) {
     let observer = observe(context);
-    let _nodes = three(context);
+    let _nodes = three(context, SHORT);
     context.server().pause();
     sleep(Duration::from_secs(8));
     context.server().unpause();

@@ -13,13 +13,29 @@ echo "$CLUSTER_CONTROL_SESSION $1 $CLUSTER_CONTROL_IS_MASTER" >> steps
 case $1 in failover) sleep "${FAILOVER_TAKES:-0}"; echo "$CLUSTER_CONTROL_SESSION done" >> steps;; esac
 "#;
 
-/// One node, not started yet.
-pub(crate) fn launch(context: &Context, name: &str) -> Launch {
-    let number = NAMES.iter().position(|known| *known == name).expect("a name");
-    launch_at(context, name, &format!("10.0.0.{number}"))
+/// How long a node and a leader may be silent.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    node: &'static str,
+    leader: &'static str,
 }
 
-pub(crate) fn launch_at(context: &Context, name: &str, address: &str) -> Launch {
+/// For trials that wait until they are over.
+pub(crate) const SHORT: Times = Times { node: "5s", leader: "3s" };
+/// For trials in which they must not be: a machine that stands still for some seconds ends none of them.
+pub(crate) const LONG: Times = Times { node: "30s", leader: "30s" };
+
+/// One node, not started yet.
+pub(crate) fn launch(context: &Context, name: &str) -> Launch {
+    launch_at(context, name, &address(name), SHORT)
+}
+
+fn address(name: &str) -> String {
+    let number = NAMES.iter().position(|known| *known == name).expect("a name");
+    format!("10.0.0.{number}")
+}
+
+pub(crate) fn launch_at(context: &Context, name: &str, address: &str, times: Times) -> Launch {
     context.write("step.sh", STEP);
     let dir = context.at("cluster");
     context.program([
@@ -33,9 +49,9 @@ pub(crate) fn launch_at(context: &Context, name: &str, address: &str) -> Launch 
         "--session",
         name,
         "--ttl",
-        "5s",
+        times.node,
         "--leader-ttl",
-        "3s",
+        times.leader,
         "--join",
         "bash step.sh join",
         "--recover",
@@ -48,8 +64,9 @@ pub(crate) fn launch_at(context: &Context, name: &str, address: &str) -> Launch 
 }
 
 /// All three, clustered.
-pub(crate) fn three(context: &Context) -> Vec<Process> {
-    let nodes: Vec<_> = NAMES.iter().map(|name| launch(context, name).start()).collect();
+pub(crate) fn three(context: &Context, times: Times) -> Vec<Process> {
+    let start = |name: &&str| launch_at(context, name, &address(name), times).start();
+    let nodes: Vec<_> = NAMES.iter().map(start).collect();
     are_clustered(context, &NAMES);
     assert_eq!(context.lines("steps"), 6, "{:?}", context.read("steps"));
     nodes

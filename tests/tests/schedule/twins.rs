@@ -2,7 +2,7 @@
 
 use cluster_control_tests::{Context, SOON, eventually};
 
-use crate::setting::{are_clustered, launch, launch_at, steps_of};
+use crate::setting::{SHORT, are_clustered, launch, launch_at, steps_of};
 
 pub(crate) fn a_session_that_is_announced_is_refused(context: &Context) {
     let node = launch(context, "one").start();
@@ -18,7 +18,7 @@ pub(crate) fn a_session_that_is_announced_is_refused(context: &Context) {
 pub(crate) fn the_earlier_says_why_it_is_idle(context: &Context) {
     let earlier = launch(context, "one").start();
     are_clustered(context, &["one"]);
-    let later = launch_at(context, "two", "10.0.0.0").start();
+    let later = launch_at(context, "two", "10.0.0.0", SHORT).start();
     let warning = "two was announced later with the same address 10.0.0.0";
     eventually(SOON, "it says so", || earlier.stderr().contains(warning));
     are_clustered(context, &["two"]);
