@@ -50,7 +50,7 @@ impl Noticed {
     pub(super) async fn next(&mut self) {
         if self.heard.changed().await.is_err() {
             // The runtime ends.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
