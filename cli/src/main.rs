@@ -39,7 +39,9 @@ fn main() -> ExitCode {
     if let Err(failure) = limits::check() {
         return failed(&failure);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
+    // Whoever hears of a change and whoever acts on it are on one thread: to wake another one costs more than most of what there
+    // is to do. What may block (files, results that nobody reads) is done on threads of its own.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&exit::Failure::new(exit::ERROR, format!("cannot start: {error}"))),
     };

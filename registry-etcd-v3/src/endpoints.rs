@@ -172,8 +172,8 @@ impl Endpoints {
             let token = connection.token();
             match request(connection.clone()).await {
                 Err(failure) if failure.verdict == Verdict::StaleToken && self.access.address.user.is_some() => {
-                    connection.authenticate(&self.access, token).await?;
-                    request(connection).await
+                    Box::pin(connection.authenticate(&self.access, token)).await?;
+                    Box::pin(request(connection)).await
                 }
                 result => result,
             }
@@ -181,8 +181,11 @@ impl Endpoints {
         let mut result = timeout(limit, work).await.unwrap_or_else(|_| Err(Failure::silent(limit)));
         if let Err(failure) = result {
             let strange = failure.hung_up() && !self.all[at].proven.load(Ordering::Acquire);
-            let failure =
-                if strange { diagnose(&self.access.address, &self.addresses()[at], failure).await } else { failure };
+            let failure = if strange {
+                Box::pin(diagnose(&self.access.address, &self.addresses()[at], failure)).await
+            } else {
+                failure
+            };
             // Files that are older than those on the disk may be the reason.
             let fault = self.access.fault().filter(|_| failure.may_be_of_files());
             result = Err(fault.iter().fold(failure, |failure, fault| failure.with_hint(fault)));
@@ -198,7 +201,8 @@ impl Endpoints {
         }
         // Dropped first: a connection that failed holds a task and a socket.
         *slot = None;
-        let connection = Connection::open(&self.access, at).await?;
+        // What is seldom done has a box of its own, here and elsewhere: it must not make every request large.
+        let connection = Box::pin(Connection::open(&self.access, at)).await?;
         *slot = Some(connection.clone());
         Ok(connection)
     }

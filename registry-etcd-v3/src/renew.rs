@@ -31,14 +31,15 @@ impl Inner {
                 if let Some(answers) = connection.rounds().join(id, &path).await {
                     return Ok(answers);
                 }
-                let (alive, seen) = tokio::join!(keep_alive(&connection, id), see(&connection, path));
+                let alone = async { tokio::join!(keep_alive(&connection, id), see(&connection, path)) };
+                let (alive, seen) = Box::pin(alone).await;
                 Ok((alive?, seen?))
             }
         };
         let (alive, seen) = self.endpoints.ask_within(&task, KEEPALIVE_LIMIT, request).await?;
         match &seen.record {
             Some(record) if record.lease == id && alive => self.same_history(&task, lease, id, seen.index),
-            _ => Err(self.why_lost(&task, lease, id, seen).await),
+            _ => Err(Box::pin(self.why_lost(&task, lease, id, seen)).await),
         }
     }
 

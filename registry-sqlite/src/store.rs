@@ -79,18 +79,18 @@ impl Store {
         ttl: Duration,
     ) -> Result<Lease> {
         let owner = format!("{:032x}", u128::from_ne_bytes(unique()?));
-        let granted = self.write(|tx| {
-            expire(tx)?;
-            let found = one(tx, HELD, [key.as_str()], |_| Ok(())).optional()?;
+        let granted = self.write(|tx, meta| {
+            expire(tx, meta)?;
+            let held = || Ok::<_, rusqlite::Error>(one(tx, HELD, [key.as_str()], |_| Ok(())).optional()?.is_some());
             let refused = match options.condition {
                 Condition::Any => false,
-                Condition::Absent => found.is_some(),
-                Condition::Present => found.is_none(),
+                Condition::Absent => held()?,
+                Condition::Present => !held()?,
             };
             if refused {
                 return Ok(None);
             }
-            let position = record(tx, key.as_str(), PUT, value, None, &owner)?;
+            let position = record(tx, meta, key.as_str(), PUT, value, None, &owner)?;
             tx.prepare_cached(
                 "INSERT OR REPLACE INTO entries (path, value, created, owner, expires) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
@@ -101,7 +101,7 @@ impl Store {
                 owner,
                 clock::now() + clock::span(ttl)
             ])?;
-            Ok(Some(Index::new(meta(tx)?.epoch, wire::position(position))))
+            Ok(Some(Index::new(meta.epoch, wire::position(position))))
         })?;
         let token = granted.ok_or_else(|| {
             let why = if options.condition == Condition::Absent { "somebody holds it" } else { "nobody holds it" };
@@ -113,8 +113,8 @@ impl Store {
     /// Renews, and writes a new value if one is given.
     pub(crate) fn renew(&mut self, lease: &Lease, value: Option<&Bytes>) -> Result<()> {
         let path = lease.key().as_str();
-        let lost = self.write(|tx| {
-            expire(tx)?;
+        let lost = self.write(|tx, meta| {
+            expire(tx, meta)?;
             let expires = clock::now() + clock::span(lease.ttl());
             let mine = one(
                 tx,
@@ -126,7 +126,7 @@ impl Store {
                 (None, _) => Ok(Some(why_lost(tx, lease)?)),
                 (Some(_), None) => Ok(None),
                 (Some(created), Some(value)) => {
-                    record(tx, path, PUT, value, Some(created), lease.id())?;
+                    record(tx, meta, path, PUT, value, Some(created), lease.id())?;
                     Ok(None)
                 }
             }
@@ -145,16 +145,16 @@ impl Store {
     }
 
     pub(crate) fn deregister(&mut self, lease: &Lease) -> Result<()> {
-        self.write(|tx| {
-            expire(tx)?;
-            take(tx, lease.key().as_str(), Some(lease.id())).map(drop)
+        self.write(|tx, meta| {
+            expire(tx, meta)?;
+            take(tx, meta, lease.key().as_str(), Some(lease.id())).map(drop)
         })
     }
 
     pub(crate) fn remove(&mut self, key: &Key) -> Result<bool> {
-        self.write(|tx| {
-            expire(tx)?;
-            take(tx, key.as_str(), None)
+        self.write(|tx, meta| {
+            expire(tx, meta)?;
+            take(tx, meta, key.as_str(), None)
         })
     }
 
@@ -208,10 +208,7 @@ impl Store {
 
     /// Forgets the history up to now.
     pub(crate) fn compact(&mut self) -> Result<()> {
-        self.write(|tx| {
-            let meta = meta(tx)?;
-            forget(tx, meta.position)
-        })
+        self.write(|tx, meta| forget(tx, meta.position))
     }
 
     /// Removes what has expired, and says where the history stands and in how many milliseconds the next entry expires.
@@ -236,12 +233,12 @@ impl Store {
 
     /// Changes the store. When that was news, the file system tells of it afterwards: what is written before the commit can
     /// be noticed while there is nothing to be seen yet.
-    fn write<T>(&mut self, change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
+    fn write<T>(&mut self, change: impl FnOnce(&Transaction<'_>, &mut Meta) -> rusqlite::Result<T>) -> Result<T> {
         let history = i64::try_from(self.history).unwrap_or(i64::MAX);
         let (result, news) = self.transaction(TransactionBehavior::Immediate, |tx| {
-            let before = meta(tx)?.position;
-            let result = change(tx)?;
-            let meta = meta(tx)?;
+            let mut meta = meta(tx)?;
+            let before = meta.position;
+            let result = change(tx, &mut meta)?;
             if meta.position.saturating_sub(meta.compacted) > history.saturating_mul(2) {
                 forget(tx, meta.position.saturating_sub(history))?;
             }
@@ -301,13 +298,17 @@ fn meta(tx: &Transaction<'_>) -> rusqlite::Result<Meta> {
 /// Adds a change to the history and returns its position. A new entry is created by its own change.
 fn record(
     tx: &Transaction<'_>,
+    meta: &mut Meta,
     path: &str,
     kind: i64,
     value: &[u8],
     created: Option<i64>,
     owner: &str,
 ) -> rusqlite::Result<i64> {
-    let position: i64 = one(tx, "UPDATE meta SET position = position + 1 RETURNING position", [], |row| row.get(0))?;
+    // Nobody else writes meanwhile.
+    let position = meta.position.saturating_add(1);
+    tx.prepare_cached("UPDATE meta SET position = ?1")?.execute([position])?;
+    meta.position = position;
     tx.prepare_cached(
         "INSERT OR REPLACE INTO history (position, path, kind, value, created, owner) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
@@ -316,17 +317,17 @@ fn record(
 }
 
 /// Removes an entry, if it belongs to the owner.
-fn take(tx: &Transaction<'_>, path: &str, owner: Option<&str>) -> rusqlite::Result<bool> {
+fn take(tx: &Transaction<'_>, meta: &mut Meta, path: &str, owner: Option<&str>) -> rusqlite::Result<bool> {
     let sql = "DELETE FROM entries WHERE path = ?1 AND owner = coalesce(?2, owner) RETURNING owner";
     let taken = one(tx, sql, params![path, owner], |row| wire::text(row, 0)).optional()?;
     if let Some(owner) = &taken {
-        record(tx, path, DELETED, &[], None, owner.as_deref().unwrap_or_default())?;
+        record(tx, meta, path, DELETED, &[], None, owner.as_deref().unwrap_or_default())?;
     }
     Ok(taken.is_some())
 }
 
 /// Removes what has expired, in the order in which it did.
-fn expire(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+fn expire(tx: &Transaction<'_>, meta: &mut Meta) -> rusqlite::Result<()> {
     let now = clock::now();
     let mut statement =
         tx.prepare_cached("SELECT path, owner FROM entries WHERE expires <= ?1 ORDER BY expires, path")?;
@@ -338,7 +339,7 @@ fn expire(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     for (path, owner) in due {
         // What has no path was never shown to anybody.
         if let Some(path) = path {
-            record(tx, &path, EXPIRED, &[], None, owner.as_deref().unwrap_or_default())?;
+            record(tx, meta, &path, EXPIRED, &[], None, owner.as_deref().unwrap_or_default())?;
         }
     }
     tx.prepare_cached("DELETE FROM entries WHERE expires <= ?1")?.execute([now])?;

@@ -16,7 +16,7 @@ use job::Job;
 use crate::arguments::Global;
 use crate::connecting::Session;
 use crate::exit::{EVICTED, OK, Outcome, TERMINATED, code_of};
-use crate::output::print_line;
+use crate::output::print_line_aside;
 use crate::patience::patiently;
 use crate::signals::Termination;
 
@@ -113,8 +113,9 @@ async fn tell(mut part: Partition, mut termination: Termination) -> Outcome {
 
 async fn keep_telling(part: &mut Partition, termination: &mut Termination) -> Outcome<()> {
     loop {
+        let tell = async { print_line_aside(job::line(part.changed().await?)).await };
         tokio::select! {
-            share = part.changed() => print_line(&job::line(share?))?,
+            told = tell => told?,
             () = termination.requested() => return Ok(()),
         }
     }

@@ -24,6 +24,10 @@ const RETRY_MAX: Duration = Duration::from_secs(3);
 /// The longest that registering, updating or releasing may take.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 
+/// So many moments are there between two renewals at which all registrations of one process are renewed: of those that come
+/// together, a hundred cost little more than one.
+const STEPS: u32 = 40;
+
 pub(super) type Reply = oneshot::Sender<Result<()>>;
 
 #[derive(Debug)]
@@ -196,8 +200,8 @@ impl Keeper {
         own: &mut Option<Subscription>,
     ) -> Phase {
         let held = matches!(self.status.borrow().state, State::Held { .. });
-        let wait = if held && !self.dirty { self.interval(&lease) } else { self.backoff.next_wait() };
-        let renew_at = Moment::now() + wait;
+        let renew_at =
+            if held && !self.dirty { self.next_renewal(&lease) } else { Moment::now() + self.backoff.next_wait() };
         let doubted = matches!(self.status.borrow().state, State::Lost);
         tokio::select! {
             biased;
@@ -346,9 +350,10 @@ impl Keeper {
         Err(Error::new(ErrorKind::Timeout, message).during("deregister"))
     }
 
-    /// When the next renewal is due after a good one: a little early, and spread.
-    fn interval(&self, lease: &Lease) -> Duration {
-        jitter(self.options.renew_every.unwrap_or(lease.ttl() / 3), 0.2)
+    /// When the next renewal is due after a good one: a little early, spread, and then with those of others.
+    fn next_renewal(&self, lease: &Lease) -> Moment {
+        let interval = self.options.renew_every.unwrap_or(lease.ttl() / 3);
+        (Moment::now() + jitter(interval, 0.2)).in_step(interval / STEPS)
     }
 
     /// An eviction is seen at once, not only at the next renewal.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::queue::{Pushed, Queue};
 use super::view::View;
@@ -25,11 +25,18 @@ pub(super) struct Feed {
     asked: u64,
     /// True when nobody reads the registry any more.
     over: bool,
+    /// Who is to be woken, when nobody has to wait for this any more.
+    awake: Vec<Waker>,
 }
 
 impl Feed {
     pub(super) fn new(view: View) -> Self {
-        Self { view, queues: BTreeMap::new(), next: 0, asked: 0, over: false }
+        Self { view, queues: BTreeMap::new(), next: 0, asked: 0, over: false, awake: Vec::new() }
+    }
+
+    /// Those for whom something waits since this was last asked.
+    pub(super) fn awake(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.awake)
     }
 
     /// One more subscriber: his number, unless he came too late.
@@ -138,15 +145,16 @@ impl Feed {
         }
     }
 
-    fn each(&mut self, tell: impl FnMut(&mut Queue)) {
-        self.queues.values_mut().for_each(tell);
+    fn each(&mut self, mut tell: impl FnMut(&mut Queue)) {
+        for queue in self.queues.values_mut() {
+            tell(queue);
+            self.awake.extend(queue.awaited());
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
-
     use super::*;
     use crate::entry::{Change, Entry, MAX_VALUE};
     use crate::index::Index;

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::runtime::{self, Handle};
@@ -88,8 +90,8 @@ impl Hub {
         (hub, number)
     }
 
-    pub(super) fn feed(&self) -> MutexGuard<'_, Feed> {
-        unpoisoned(&self.feed)
+    pub(super) fn feed(&self) -> Locked<'_> {
+        Locked(Some(unpoisoned(&self.feed)))
     }
 
     /// The last one to leave ends the watch.
@@ -107,6 +109,31 @@ impl Hub {
                 open.remove(topic);
             }
         }
+    }
+}
+
+/// The feed, while nobody else has it. Whoever is told something is woken after that: he needs the feed himself.
+pub(super) struct Locked<'a>(Option<MutexGuard<'a, Feed>>);
+
+impl Deref for Locked<'_> {
+    type Target = Feed;
+
+    fn deref(&self) -> &Feed {
+        self.0.as_ref().expect("it is given back at the end only")
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Feed {
+        self.0.as_mut().expect("it is given back at the end only")
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let awake = self.awake();
+        self.0 = None;
+        awake.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -174,9 +174,11 @@ impl Queue {
             return;
         }
         self.waiting.push_back(item);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
+    }
+
+    /// Who is to be woken, for something waits for him now.
+    pub(super) fn awaited(&mut self) -> Option<Waker> {
+        if self.waiting.is_empty() { None } else { self.waker.take() }
     }
 
     fn owes_state(&self) -> bool {

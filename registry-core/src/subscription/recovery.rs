@@ -2,15 +2,14 @@
 
 use std::future::pending;
 use std::pin::Pin;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::Stream;
 use tokio::time::{Instant, sleep_until};
 
 use super::audit::Audit;
-use super::feed::Feed;
-use super::hub::Hub;
+use super::hub::{Hub, Locked};
 use super::{Cause, Event, Gap, SubscribeOptions};
 use crate::backoff::{Backoff, jitter};
 use crate::entry::{Batch, Snapshot};
@@ -341,7 +340,7 @@ impl Recovery {
         self.registry.capabilities()
     }
 
-    fn feed(&self) -> MutexGuard<'_, Feed> {
+    fn feed(&self) -> Locked<'_> {
         self.hub.feed()
     }
 }

@@ -4,15 +4,16 @@
 //! remembers, beside the timers' clock, how long the machine had been suspended by then; what is added to that later has
 //! passed as well. Under a paused clock (`tokio::time::pause`) nothing is added, and moments are those of the timers.
 
+mod suspension;
+
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// How soon after a suspension a wait notices it.
-const STEP: Duration = Duration::from_secs(1);
-/// Two clocks are read one after the other, so their difference moves a little. No suspension is as short.
-const NOISE: Duration = Duration::from_millis(10);
+#[cfg(test)]
+pub(crate) use suspension::pretended;
+use suspension::{NOISE, Noticed, suspended};
 
 /// A moment on a clock that goes on while the machine is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,14 @@ impl Moment {
         if since < NOISE { self.timer } else { self.timer.checked_sub(since).unwrap_or_else(Instant::now) }
     }
 
+    /// This moment or a little before it: the last of those, `step` apart, that all waits of this runtime have in common. A
+    /// thousand waits that end together wake the machine once.
+    pub(crate) fn in_step(self, step: Duration) -> Self {
+        let since = self.timer.saturating_duration_since(Noticed::now().since);
+        let beyond = since.as_nanos().checked_rem(step.as_nanos()).unwrap_or_default();
+        self - Duration::from_nanos_u128(beyond)
+    }
+
     /// True from this moment on.
     pub fn is_over(self) -> bool {
         Instant::now() >= self.at()
@@ -42,8 +51,13 @@ impl Moment {
 
     /// Returns at this moment; when the machine was suspended over it, within a second after that. Cancel safe.
     pub async fn reached(self) {
+        let mut noticed = Noticed::now();
         while !self.is_over() {
-            sleep_until(self.at().min(Instant::now() + STEP)).await;
+            tokio::select! {
+                biased;
+                () = sleep_until(self.at()) => {}
+                () = noticed.next() => {}
+            }
         }
     }
 }
@@ -64,65 +78,6 @@ impl Sub<Duration> for Moment {
     }
 }
 
-/// How long the machine has been suspended since it was started.
-#[cfg(not(test))]
-fn suspended() -> Duration {
-    measured()
-}
-
-/// The same, and as much as a test pretends.
-#[cfg(test)]
-fn suspended() -> Duration {
-    measured() + pretended::get()
-}
-
-/// One clock counts the time in suspend and the other does not; else they are the same.
-#[cfg(target_os = "linux")]
-fn measured() -> Duration {
-    use rustix::time::{ClockId, clock_gettime};
-
-    let read = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
-    // A thread that is put aside between the two would take that for a suspension: the closest pair tells the truth.
-    let pair = || {
-        let (before, with, after) = (read(ClockId::Monotonic), read(ClockId::Boottime), read(ClockId::Monotonic));
-        (after.saturating_sub(before), with.saturating_sub(after))
-    };
-    let mut best = pair();
-    for _ in 0..5 {
-        if best.0 < NOISE / 10 {
-            break;
-        }
-        best = best.min(pair());
-    }
-    best.1
-}
-
-/// Elsewhere nobody tells.
-#[cfg(not(target_os = "linux"))]
-fn measured() -> Duration {
-    Duration::ZERO
-}
-
-/// Suspensions that never happened, on this thread.
-#[cfg(test)]
-pub(crate) mod pretended {
-    use std::cell::Cell;
-    use std::time::Duration;
-
-    thread_local! {
-        static SO_FAR: Cell<Duration> = const { Cell::new(Duration::ZERO) };
-    }
-
-    pub(super) fn get() -> Duration {
-        SO_FAR.get()
-    }
-
-    /// The machine was suspended for this long, just now.
-    pub(crate) fn suspend(duration: Duration) {
-        SO_FAR.set(SO_FAR.get() + duration);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +90,18 @@ mod tests {
         moment.reached().await;
         assert!(moment.is_over());
         assert_eq!(begun.elapsed(), Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_in_step_end_together() {
+        let (begun, step) = (Moment::now(), Duration::from_millis(100));
+        let _waits = Noticed::now();
+        let of = |millis| (begun + Duration::from_millis(millis)).in_step(step).at() - begun.at();
+        assert_eq!([0, 99, 100, 101, 250].map(of).map(|it| it.as_millis()), [0, 0, 100, 100, 200]);
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        // Begun at another time, they end with the others, and not in the past of the clock.
+        assert_eq!([31, 120, 201].map(of).map(|it| it.as_millis()), [0, 100, 200]);
+        assert_eq!(begun.in_step(Duration::ZERO), begun);
     }
 
     #[tokio::test(start_paused = true)]
@@ -161,18 +128,5 @@ mod tests {
         };
         tokio::join!(waiting, suspended);
         assert_eq!(begun.elapsed(), Duration::from_secs(3));
-    }
-
-    /// What this machine counts from its start on (`/proc/uptime`, in hundredths of a second) goes on in suspend.
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn both_clocks_make_up_the_time_since_the_start() {
-        use rustix::time::{ClockId, clock_gettime};
-
-        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
-        let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
-        let running = Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap();
-        let told = (running + measured()).as_secs_f64();
-        assert!(told >= uptime - 0.02, "{told} since the start, and it was {uptime} before");
     }
 }
