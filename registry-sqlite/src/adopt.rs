@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use registry_core::{Error, Result};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock;
 use crate::error::from_sqlite;
@@ -38,7 +38,7 @@ fn refused(path: &Path, why: &str) -> Error {
 }
 
 /// Makes the store, or takes over what there is.
-pub(crate) fn begin(tx: &Transaction<'_>, epoch: i64) -> rusqlite::Result<()> {
+pub(crate) fn begin(tx: &Connection, epoch: i64) -> rusqlite::Result<()> {
     tx.execute_batch(SCHEMA)?;
     let boot = clock::boot();
     let made = tx.execute(

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::error::interrupted;
 use crate::hub::Hub;
 use crate::store::Store;
-use crate::turns::{self, Turns};
+use crate::turns::{self, Call, Turns, Work};
 
 /// How often a watch shows that it is alive.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -51,25 +51,43 @@ impl Shared {
         &self.config.path
     }
 
-    /// Runs one transaction on a thread that may block.
-    pub(crate) async fn run<T, F>(self: &Arc<Self>, call: F) -> Result<T>
+    /// Reads, on a thread that may block.
+    pub(crate) async fn read<T, F>(self: &Arc<Self>, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Store) -> Result<T> + Send + 'static,
+    {
+        self.call(false, work).await
+    }
+
+    /// Changes something, on a thread that may block; together with other changes that wait.
+    async fn write<T, F>(self: &Arc<Self>, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Store) -> Result<T> + Send + 'static,
+    {
+        self.call(true, work).await
+    }
+
+    async fn call<T, F>(self: &Arc<Self>, writes: bool, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&mut Store) -> Result<T> + Send + 'static,
     {
         let (tell, told) = oneshot::channel();
-        turns::call(self, Box::new(move |shared| drop(tell.send(shared.with_store(call)))));
+        let work: Work = Box::new(move |store| {
+            let result = store.and_then(work);
+            Box::new(move |certain| drop(tell.send(result.and_then(|value| certain.map(|()| value)))))
+        });
+        turns::call(self, Call { writes, work });
         told.await.unwrap_or_else(|_| Err(interrupted(self.path())))
     }
 
-    fn with_store<T>(&self, call: impl FnOnce(&mut Store) -> Result<T>) -> Result<T> {
+    pub(crate) fn with_store(&self, work: impl FnOnce(Result<&mut Store>)) {
         // A panic leaves no open transaction behind: it was rolled back on the way out.
         let mut slot = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let store = match slot.take().filter(Store::is_current) {
-            Some(store) => store,
-            None => Store::open(&self.config)?,
-        };
-        call(slot.insert(store))
+        let store = slot.take().filter(Store::is_current).map_or_else(|| Store::open(&self.config), Ok);
+        work(store.map(|store| slot.insert(store)));
     }
 }
 
@@ -79,7 +97,7 @@ impl SqliteRegistry {
     /// # Errors
     /// `Unavailable` when the store cannot be written.
     pub async fn compact(&self) -> Result<()> {
-        self.shared.run(Store::compact).await.map_err(|error| error.during("compact"))
+        self.shared.write(Store::compact).await.map_err(|error| error.during("compact"))
     }
 }
 
@@ -102,33 +120,33 @@ impl Registry for SqliteRegistry {
     async fn register(&self, key: &Key, value: Bytes, options: &RegisterOptions) -> Result<Lease> {
         let ttl = options.check(&self.capabilities(), key, &value)?;
         let (key, options) = (key.clone(), *options);
-        self.shared.run(move |store| store.register(&key, &value, &options, ttl)).await
+        self.shared.write(move |store| store.register(&key, &value, &options, ttl)).await
     }
 
     async fn renew(&self, lease: &Lease) -> Result<()> {
         let lease = lease.clone();
-        self.shared.run(move |store| store.renew(&lease, None)).await
+        self.shared.write(move |store| store.renew(&lease, None)).await
     }
 
     async fn update(&self, lease: &Lease, value: Bytes) -> Result<Lease> {
         check_value(lease.key(), &value)?;
         let renewed = lease.clone();
-        self.shared.run(move |store| store.renew(&renewed, Some(&value)).map(|()| renewed)).await
+        self.shared.write(move |store| store.renew(&renewed, Some(&value)).map(|()| renewed)).await
     }
 
     async fn deregister(&self, lease: &Lease) -> Result<()> {
         let lease = lease.clone();
-        self.shared.run(move |store| store.deregister(&lease)).await
+        self.shared.write(move |store| store.deregister(&lease)).await
     }
 
     async fn remove(&self, key: &Key) -> Result<bool> {
         let key = key.clone();
-        self.shared.run(move |store| store.remove(&key)).await
+        self.shared.write(move |store| store.remove(&key)).await
     }
 
     async fn list(&self, scope: &Scope) -> Result<Snapshot> {
         let scope = scope.clone();
-        self.shared.run(move |store| store.list(&scope)).await
+        self.shared.read(move |store| store.list(&scope)).await
     }
 
     async fn watch(&self, scope: &Scope, after: Index) -> Result<BatchStream> {
@@ -157,7 +175,7 @@ struct Watch {
 impl Watch {
     async fn changes(&self) -> Result<registry_core::Batch> {
         let (scope, after) = (self.scope.clone(), self.after);
-        self.shared.run(move |store| store.changes(&scope, after)).await
+        self.shared.read(move |store| store.changes(&scope, after)).await
     }
 
     /// Waits until there is something to tell, or it is time to show that the watch is alive.

@@ -49,7 +49,7 @@ async fn run(shared: Weak<Shared>, signal: watch::Sender<()>) {
     let mut seen = None;
     loop {
         let Some(registry) = shared.upgrade() else { return };
-        let (head, next) = match registry.run(Store::look).await {
+        let (head, next) = match registry.read(Store::look).await {
             Ok((head, next)) => (Some(head), next),
             Err(error) => {
                 tracing::debug!(%error, "cannot look at the store");

@@ -7,6 +7,7 @@ mod config;
 mod error;
 mod file;
 mod hub;
+mod statements;
 mod store;
 mod turns;
 mod wire;

@@ -1,4 +1,4 @@
-//! The store itself: every method is one transaction.
+//! The store itself: every method is one transaction, or a part of one.
 
 use std::path::PathBuf;
 use std::thread;
@@ -7,16 +7,15 @@ use std::time::{Duration, Instant};
 use registry_core::{
     Batch, Bytes, Condition, Error, ErrorKind, Index, Key, Lease, RegisterOptions, Result, Scope, Snapshot,
 };
-use rusqlite::{
-    Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior, params,
-};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use crate::adopt;
 use crate::clock;
 use crate::config::Config;
 use crate::error::from_sqlite;
 use crate::file::{self, Identity};
-use crate::wire::{self, DELETED, EXPIRED, PUT};
+use crate::statements::{HELD, Meta, expire, forget, meta, one, record, take, why_lost};
+use crate::wire::{self, PUT};
 
 /// How long a write waits for the writers of other processes.
 const BUSY: Duration = Duration::from_secs(3);
@@ -24,8 +23,6 @@ const BUSY: Duration = Duration::from_secs(3);
 const BATCH: u32 = 1000;
 /// How many prepared statements are kept: all that there are.
 const STATEMENTS: usize = 32;
-/// Whether anybody has the name.
-const HELD: &str = "SELECT 1 FROM entries WHERE path = ?1";
 
 /// An open store.
 #[derive(Debug)]
@@ -34,13 +31,8 @@ pub(crate) struct Store {
     history: u64,
     identity: Identity,
     connection: Connection,
-}
-
-/// Where the history stands.
-struct Meta {
-    epoch: u64,
-    position: i64,
-    compacted: i64,
+    /// What is written now goes together: `Some(true)` when there is news among it.
+    together: Option<bool>,
 }
 
 impl Store {
@@ -57,7 +49,8 @@ impl Store {
         patiently(|| connection.pragma_update(None, "journal_mode", "wal")).map_err(failed)?;
         // A crash of the machine ends the boot that the store belongs to, and with it all that is in it.
         connection.pragma_update(None, "synchronous", "off").map_err(failed)?;
-        let mut store = Self { path: config.path.clone(), history: config.history, identity, connection };
+        let mut store =
+            Self { path: config.path.clone(), history: config.history, identity, connection, together: None };
         let epoch = u64::from_ne_bytes(unique()?[..8].try_into().unwrap_or_default());
         // Positive, so that SQLite and the index agree on it, and never 0, which means unknown.
         let epoch = i64::try_from(epoch >> 1).unwrap_or(1).max(1);
@@ -222,7 +215,7 @@ impl Store {
     }
 
     /// Reads, after what has expired was removed; takes the writer's place only when there is something to remove.
-    fn expiring<T>(&mut self, read: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
+    fn expiring<T>(&mut self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         let due = "SELECT EXISTS (SELECT 1 FROM entries WHERE expires <= ?1)";
         let due = one(&self.connection, due, [clock::now()], |row| row.get(0));
         if due.map_err(|error| from_sqlite(&self.path, &error))? {
@@ -233,7 +226,7 @@ impl Store {
 
     /// Changes the store. When that was news, the file system tells of it afterwards: what is written before the commit can
     /// be noticed while there is nothing to be seen yet.
-    fn write<T>(&mut self, change: impl FnOnce(&Transaction<'_>, &mut Meta) -> rusqlite::Result<T>) -> Result<T> {
+    fn write<T>(&mut self, change: impl FnOnce(&Connection, &mut Meta) -> rusqlite::Result<T>) -> Result<T> {
         let history = i64::try_from(self.history).unwrap_or(i64::MAX);
         let (result, news) = self.transaction(TransactionBehavior::Immediate, |tx| {
             let mut meta = meta(tx)?;
@@ -244,18 +237,58 @@ impl Store {
             }
             Ok((result, meta.position != before))
         })?;
-        if news {
-            file::touch(&self.path);
+        match &mut self.together {
+            Some(together) => *together |= news,
+            None if news => file::touch(&self.path),
+            None => {}
         }
         Ok(result)
+    }
+
+    /// Begins to write together: what each method writes from now on is certain, and seen by others, when all of it is.
+    /// Most of what a change costs, it costs once for all that go together.
+    pub(crate) fn begin_together(&mut self) -> Result<()> {
+        self.execute("BEGIN IMMEDIATE")?;
+        self.together = Some(false);
+        Ok(())
+    }
+
+    /// False when a failure has undone what was written together so far: nothing more must be added to it.
+    pub(crate) fn is_together(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
+    /// Ends it. On an error nothing of it was written.
+    pub(crate) fn end_together(&mut self) -> Result<()> {
+        let news = self.together.take().unwrap_or_default();
+        let ended = self.execute("COMMIT");
+        if ended.is_ok() && news {
+            file::touch(&self.path);
+        }
+        if ended.is_err() && self.is_together() {
+            // The store is opened anew if this fails as well.
+            let _ = self.execute("ROLLBACK");
+        }
+        ended
+    }
+
+    fn execute(&self, sql: &str) -> Result<()> {
+        self.connection.execute_batch(sql).map_err(|error| from_sqlite(&self.path, &error))
     }
 
     fn transaction<T>(
         &mut self,
         behavior: TransactionBehavior,
-        run: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+        run: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T> {
+        let together = self.together.is_some();
         let attempt = || {
+            if together {
+                let part = self.connection.savepoint()?;
+                let result = run(&part)?;
+                part.commit()?;
+                return Ok(result);
+            }
             let tx = self.connection.transaction_with_behavior(behavior)?;
             let result = run(&tx)?;
             tx.commit()?;
@@ -279,100 +312,78 @@ fn patiently<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::R
     }
 }
 
-/// The first row that a statement gives. The statement is kept: most of what a short one costs is its preparation.
-fn one<T>(
-    connection: &Connection,
-    sql: &str,
-    params: impl Params,
-    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    connection.prepare_cached(sql)?.query_row(params, read)
-}
-
-fn meta(tx: &Transaction<'_>) -> rusqlite::Result<Meta> {
-    one(tx, "SELECT epoch, position, compacted FROM meta", [], |row| {
-        Ok(Meta { epoch: wire::position(row.get(0)?), position: row.get(1)?, compacted: row.get(2)? })
-    })
-}
-
-/// Adds a change to the history and returns its position. A new entry is created by its own change.
-fn record(
-    tx: &Transaction<'_>,
-    meta: &mut Meta,
-    path: &str,
-    kind: i64,
-    value: &[u8],
-    created: Option<i64>,
-    owner: &str,
-) -> rusqlite::Result<i64> {
-    // Nobody else writes meanwhile.
-    let position = meta.position.saturating_add(1);
-    tx.prepare_cached("UPDATE meta SET position = ?1")?.execute([position])?;
-    meta.position = position;
-    tx.prepare_cached(
-        "INSERT OR REPLACE INTO history (position, path, kind, value, created, owner) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?
-    .execute(params![position, path, kind, value, created.unwrap_or(position), owner])?;
-    Ok(position)
-}
-
-/// Removes an entry, if it belongs to the owner.
-fn take(tx: &Transaction<'_>, meta: &mut Meta, path: &str, owner: Option<&str>) -> rusqlite::Result<bool> {
-    let sql = "DELETE FROM entries WHERE path = ?1 AND owner = coalesce(?2, owner) RETURNING owner";
-    let taken = one(tx, sql, params![path, owner], |row| wire::text(row, 0)).optional()?;
-    if let Some(owner) = &taken {
-        record(tx, meta, path, DELETED, &[], None, owner.as_deref().unwrap_or_default())?;
-    }
-    Ok(taken.is_some())
-}
-
-/// Removes what has expired, in the order in which it did.
-fn expire(tx: &Transaction<'_>, meta: &mut Meta) -> rusqlite::Result<()> {
-    let now = clock::now();
-    let mut statement =
-        tx.prepare_cached("SELECT path, owner FROM entries WHERE expires <= ?1 ORDER BY expires, path")?;
-    let due = statement.query_map([now], |row| Ok((wire::text(row, 0)?, wire::text(row, 1)?)))?;
-    let due = due.collect::<rusqlite::Result<Vec<_>>>()?;
-    if due.is_empty() {
-        return Ok(());
-    }
-    for (path, owner) in due {
-        // What has no path was never shown to anybody.
-        if let Some(path) = path {
-            record(tx, meta, &path, EXPIRED, &[], None, owner.as_deref().unwrap_or_default())?;
-        }
-    }
-    tx.prepare_cached("DELETE FROM entries WHERE expires <= ?1")?.execute([now])?;
-    Ok(())
-}
-
-/// Why an entry is not this lease's any more.
-fn why_lost(tx: &Transaction<'_>, lease: &Lease) -> rusqlite::Result<ErrorKind> {
-    let path = lease.key().as_str();
-    let held = one(tx, HELD, [path], |_| Ok(())).optional()?;
-    if held.is_some() {
-        return Ok(ErrorKind::Conflict);
-    }
-    let last = "SELECT kind, owner FROM history WHERE path = ?1 ORDER BY position DESC LIMIT 1";
-    let last = one(tx, last, [path], |row| Ok((wire::number(row, 0)?, wire::text(row, 1)?))).optional()?;
-    // Only the removal of *this* ownership is an eviction; a successor that came and went is none.
-    Ok(if last.is_some_and(|(kind, owner)| kind == Some(DELETED) && owner.as_deref() == Some(lease.id())) {
-        ErrorKind::Evicted
-    } else {
-        ErrorKind::LeaseLost
-    })
-}
-
-fn forget(tx: &Transaction<'_>, up_to: i64) -> rusqlite::Result<()> {
-    tx.execute("DELETE FROM history WHERE position <= ?1", [up_to])?;
-    tx.execute("UPDATE meta SET compacted = max(compacted, ?1)", [up_to])?;
-    Ok(())
-}
-
 /// Sixteen bytes that nobody else has drawn.
 fn unique() -> Result<[u8; 16]> {
     let mut bytes = [0; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| Error::new(ErrorKind::Unavailable, "the system has no random numbers").because(error))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use registry_core::Dir;
+
+    use super::*;
+
+    fn register(store: &mut Store, name: &str, size: usize) -> Result<Lease> {
+        let (key, ttl) = (Dir::new("/a").unwrap().key(name).unwrap(), Duration::from_hours(1));
+        store.register(&key, &Bytes::from(vec![b'.'; size]), &RegisterOptions::new(), ttl)
+    }
+
+    fn names(store: &mut Store) -> Vec<String> {
+        let all = store.list(&Dir::new("/a").unwrap().into()).unwrap();
+        all.entries.iter().map(|entry| entry.name.to_string()).collect()
+    }
+
+    fn store(place: &tempfile::TempDir) -> Store {
+        Store::open(&Config::new(place.path().join("registry.db"))).unwrap()
+    }
+
+    /// Whether a failure undoes all that was written together or only its own part is `SQLite`'s choice. What is told is what is
+    /// there.
+    #[test]
+    fn what_does_not_fit_is_told_and_not_there() {
+        let place = tempfile::tempdir().unwrap();
+        let mut store = store(&place);
+        let pages: i64 = store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        let limit = |store: &Store, pages: i64| {
+            store.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+        };
+        limit(&store, pages + 20);
+        store.begin_together().unwrap();
+        let mut told = Vec::new();
+        let failed = (0..1000).find_map(|number| {
+            let name = format!("m{number:03}");
+            match register(&mut store, &name, 10_000) {
+                Ok(_) => told.push(name),
+                Err(error) => return Some(error),
+            }
+            None
+        });
+        assert!(failed.is_some_and(|error| error.kind() == ErrorKind::Unavailable) && !told.is_empty());
+        if store.end_together().is_err() {
+            told.clear();
+        }
+        assert_eq!(names(&mut store), told);
+        // It goes on.
+        limit(&store, 1_000_000);
+        register(&mut store, "z", 1).unwrap();
+        assert_eq!(names(&mut store).len(), told.len() + 1);
+    }
+
+    #[test]
+    fn what_cannot_be_ended_was_never_there() {
+        let place = tempfile::tempdir().unwrap();
+        let mut store = store(&place);
+        store.begin_together().unwrap();
+        register(&mut store, "a", 1).unwrap();
+        // As a failure of the disk does.
+        store.execute("ROLLBACK").unwrap();
+        assert!(!store.is_together());
+        assert_eq!(store.end_together().unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(names(&mut store), [""; 0]);
+        register(&mut store, "b", 1).unwrap();
+        assert_eq!(names(&mut store), ["b"]);
+    }
 }

@@ -6,6 +6,7 @@ mod child;
 mod files;
 mod history;
 mod processes;
+mod together;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -58,6 +59,10 @@ fn main() -> ExitCode {
             a_history_is_forgotten_at_its_bound,
             a_row_that_cannot_be_read_harms_no_other,
             a_position_that_cannot_be_is_an_error,
+        }
+        together {
+            each_of_many_at_once_has_its_own_answer,
+            what_one_takes_away_is_there_for_the_next,
         }
     };
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
