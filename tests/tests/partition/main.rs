@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         .on(V2, "an_old_member_agrees", nodes::an_old_member_agrees)
         .on(ALL, "who_is_not_heard_leaves", nodes::who_is_not_heard_leaves)
         .on(ANY, "an_observer_sees_all", nodes::an_observer_sees_all)
+        .on(ANY, "whom_nobody_reads_goes_on_and_ends", nodes::whom_nobody_reads_goes_on_and_ends)
         .alone("a_fixed_part_needs_no_registry", nodes::a_fixed_part_needs_no_registry)
         .on(ALL, "a_change_starts_the_command_anew", command::a_change_starts_it_anew)
         .on(ANY, "a_change_is_told_by_a_signal", command::a_change_is_told_by_a_signal)
