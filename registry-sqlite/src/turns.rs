@@ -180,7 +180,7 @@ mod tests {
         }
         let rounds: Vec<_> = std::iter::repeat_with(|| turns.next().len()).take_while(|count| *count > 0).collect();
         assert_eq!(rounds, [1, 2, 1, 1, 1]);
-        for _ in 0..ROUND + 1 {
+        for _ in 0..=ROUND {
             turns.add(Call { writes: true, work: work("a", &told) });
         }
         assert_eq!([turns.next().len(), turns.next().len(), turns.next().len()], [ROUND, 1, 0]);
