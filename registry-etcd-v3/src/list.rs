@@ -12,8 +12,12 @@ use crate::endpoints::Task;
 use crate::error::Failure;
 use crate::wire::{Range, stamp};
 
-/// Ten thousand members in one answer are more than a client accepts by default, and more than it should.
-const PAGE: i64 = 500;
+/// The first page, and the smallest one: of the largest values that there may be, more in one answer are too much for a server.
+const PAGE: usize = 500;
+/// Each page costs the way to the server and back, so after a page of small entries the next one is twice as large, up to this.
+const PAGE_MAX: usize = 4000;
+/// And up to about as many bytes, if its entries are like those before.
+const PAGE_BYTES: usize = 1024 * 1024;
 /// What a directory may hold. More is not a cluster, and is refused before it eats the memory.
 pub(crate) const MAX_ENTRIES: usize = 100_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -47,13 +51,14 @@ impl Inner {
         let range = self.paths.range(scope);
         let mut entries: Vec<Entry> = Vec::new();
         let (mut bytes, mut start, mut at): (_, _, Option<Index>) = (0, range.start.clone(), None);
+        let (mut limit, mut count) = (PAGE, 0);
         loop {
             let task = Task::new("list", scope.path());
             if began.elapsed() > LIMIT {
                 return Err(task.error(ErrorKind::Timeout, "the list took too long to read"));
             }
             let revision = at.map_or(0, |at| at.position().cast_signed());
-            let page = match self.page(&task, &range, &start, revision).await {
+            let page = match self.page(&task, &range, &start, revision, limit).await {
                 Err(error) if error.kind() == ErrorKind::Compacted => return Ok(Pass::Torn(error.to_string())),
                 page => page?,
             };
@@ -65,6 +70,7 @@ impl Inner {
             }
             let more = page.more;
             let last = page.kvs.last().map(|record| record.key.clone());
+            count += page.kvs.len();
             for record in page.kvs {
                 bytes += record.key.len() + record.value.len();
                 entries.extend(self.paths.entry(scope, at.epoch(), record));
@@ -77,6 +83,7 @@ impl Inner {
                 Some(last) if more => {
                     start = last;
                     start.push(0);
+                    limit = next_limit(limit, bytes / count);
                 }
                 None if more => {
                     return Err(task.error(ErrorKind::Unexpected, "the server sent an empty page and promised more"));
@@ -89,8 +96,16 @@ impl Inner {
         }
     }
 
-    async fn page(&self, task: &Task<'_>, range: &Range, start: &[u8], revision: i64) -> Result<PbRangeResponse> {
-        let mut options = GetOptions::new().with_limit(PAGE).with_revision(revision);
+    async fn page(
+        &self,
+        task: &Task<'_>,
+        range: &Range,
+        start: &[u8],
+        revision: i64,
+        limit: usize,
+    ) -> Result<PbRangeResponse> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut options = GetOptions::new().with_limit(limit).with_revision(revision);
         if let Some(end) = &range.end {
             options = options.with_range(end.clone());
         }
@@ -99,5 +114,31 @@ impl Inner {
             async move { Ok(connection.kv().get(start, Some(options)).await.map_err(Failure::from)?.0) }
         };
         Ok(self.endpoints.ask(task, request).await?)
+    }
+}
+
+/// How many entries the next page may have, when the last one had this limit and an entry has so many bytes on average.
+fn next_limit(limit: usize, average: usize) -> usize {
+    (PAGE_BYTES / average.max(1)).min(2 * limit).clamp(PAGE, PAGE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_small_entries_grow_and_those_of_large_ones_do_not() {
+        let pages = |averages: &[usize]| {
+            let mut limit = PAGE;
+            averages
+                .iter()
+                .map(|average| std::mem::replace(&mut limit, next_limit(limit, *average)))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(pages(&[60, 60, 60, 60, 0]), [500, 1000, 2000, 4000, 4000]);
+        assert_eq!(pages(&[1024, 1024, 1024]), [500, 1000, 1024]);
+        assert_eq!(pages(&[60, 60, 65_536, 65_536]), [500, 1000, 2000, 500]);
+        // A page of the largest values that there may be fits into what a list may hold.
+        assert!(PAGE * (registry_core::MAX_VALUE + 1024) < MAX_BYTES);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::arguments::Format;
 use crate::connecting::Session;
 use crate::exit::{NOT_FOUND, OK, Outcome};
-use crate::output::print_line;
+use crate::output::print;
 use crate::patience::patiently;
 use crate::shown;
 
@@ -25,7 +25,7 @@ pub(super) async fn run(session: Session, cluster: &str, output: Format, fail_em
 /// Prints the members in the wanted form.
 pub(super) fn print_members(snapshot: &Snapshot, output: Format) -> Outcome<()> {
     let members = shown::members(snapshot);
-    let lines: Vec<String> = match output {
+    let mut lines: Vec<String> = match output {
         Format::Text => members.map(|entry| entry.name.to_string()).collect(),
         Format::Ndjson => members.map(|entry| shown::entry(entry).to_string()).collect(),
         Format::Json => {
@@ -33,5 +33,7 @@ pub(super) fn print_members(snapshot: &Snapshot, output: Format) -> Outcome<()> 
             vec![json!({ "schema": 1, "index": snapshot.index.position(), "members": members }).to_string()]
         }
     };
-    lines.iter().try_for_each(|line| print_line(line))
+    // All at once: ten thousand writes take longer than the list.
+    lines.push(String::new());
+    print(&lines.join("\n"))
 }
