@@ -129,11 +129,11 @@ mod tests {
     #[test]
     fn pages_of_small_entries_grow_and_those_of_large_ones_do_not() {
         let pages = |averages: &[usize]| {
-            let mut limit = PAGE;
-            averages
-                .iter()
-                .map(|average| std::mem::replace(&mut limit, next_limit(limit, *average)))
-                .collect::<Vec<_>>()
+            let next = |limit: &mut usize, average: &usize| {
+                let after = next_limit(*limit, *average);
+                Some(std::mem::replace(limit, after))
+            };
+            averages.iter().scan(PAGE, next).collect::<Vec<_>>()
         };
         assert_eq!(pages(&[60, 60, 60, 60, 0]), [500, 1000, 2000, 4000, 4000]);
         assert_eq!(pages(&[1024, 1024, 1024]), [500, 1000, 1024]);

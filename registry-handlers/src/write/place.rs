@@ -61,7 +61,7 @@ impl Place {
         if existing.metadata.len() > MAX_EDITED {
             return Err(Error::write(format!("it is longer than {MAX_EDITED} bytes, which is no file to edit")));
         }
-        read(&mut existing.file, MAX_EDITED).map_err(|error| wrong("cannot read what is there now", &error))
+        existing.read(MAX_EDITED).map_err(|error| wrong("cannot read what is there now", &error))
     }
 
     /// Whether these are the bytes that are there now.
@@ -69,7 +69,7 @@ impl Place {
         let length = bytes.len() as u64;
         match &mut self.existing {
             Some(existing) if existing.metadata.len() == length => {
-                let there = read(&mut existing.file, length + 1);
+                let there = existing.read(length + 1);
                 there.map(|there| there == bytes).map_err(|error| wrong("cannot read what is there now", &error))
             }
             _ => Ok(false),
@@ -115,9 +115,13 @@ fn open(path: &Path) -> io::Result<Existing> {
     Ok(Existing { file, metadata })
 }
 
-fn read(file: &mut File, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.rewind()?;
-    file.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
+impl Existing {
+    fn read(&mut self, limit: u64) -> io::Result<Vec<u8>> {
+        // With room for all that is there, and to see that no more is: else it is read in many small pieces.
+        let room = (self.metadata.len() + 1).min(limit);
+        let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
+        self.file.rewind()?;
+        (&self.file).take(limit).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
 }
