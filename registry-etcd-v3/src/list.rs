@@ -21,6 +21,8 @@ const PAGE_BYTES: usize = 1024 * 1024;
 /// What a directory may hold. More is not a cluster, and is refused before it eats the memory.
 pub(crate) const MAX_ENTRIES: usize = 100_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
+// A page of the largest values that there may be fits into what a list may hold.
+const _: () = assert!(PAGE * (registry_core::MAX_VALUE + 1024) < MAX_BYTES);
 /// How often a list begins again because somebody compacted the history between two pages.
 const ATTEMPTS: usize = 4;
 /// How long a list of many pages may take.
@@ -138,7 +140,5 @@ mod tests {
         assert_eq!(pages(&[60, 60, 60, 60, 0]), [500, 1000, 2000, 4000, 4000]);
         assert_eq!(pages(&[1024, 1024, 1024]), [500, 1000, 1024]);
         assert_eq!(pages(&[60, 60, 65_536, 65_536]), [500, 1000, 2000, 500]);
-        // A page of the largest values that there may be fits into what a list may hold.
-        assert!(PAGE * (registry_core::MAX_VALUE + 1024) < MAX_BYTES);
     }
 }
