@@ -1,7 +1,5 @@
 //! stderr: one line for each thing that happens, never one for each heartbeat.
 
-use std::io;
-
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -9,6 +7,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 use crate::arguments::{Global, LogFormat};
+use crate::stderr::Stderr;
 
 /// How the names of this program's own crates begin; what libraries log is of no use to those who run it.
 const OURS: [&str; 3] = ["cluster_control", "processes", "registry"];
@@ -21,7 +20,7 @@ pub(crate) fn start(global: &Global, usual: LevelFilter) {
         (_, 1) => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let lines = fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(false);
+    let lines = fmt::layer().with_writer(|| Stderr).with_target(false).with_ansi(false);
     let lines = match global.log_format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().boxed(),

@@ -1,6 +1,7 @@
 //! The command line of Cluster Control.
 
 mod arguments;
+mod aside;
 mod commands;
 mod configuration;
 mod connecting;
@@ -18,6 +19,7 @@ mod run;
 mod runtime;
 mod shown;
 mod signals;
+mod stderr;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -58,6 +60,6 @@ fn main() -> ExitCode {
 
 /// Says why on stderr; that nobody reads it there changes nothing about the code.
 fn failed(failure: &exit::Failure) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "cluster-control: {failure}");
+    let _ = stderr::Stderr.write_all(format!("cluster-control: {failure}\n").as_bytes());
     ExitCode::from(failure.code)
 }

@@ -2,8 +2,7 @@
 
 use std::io::{self, Write};
 
-use tokio::task::spawn_blocking;
-
+use crate::aside::aside;
 use crate::exit::{ERROR, Failure, OK, Outcome};
 
 /// Writes a result. For a reader that went away (`| head`) it is a failure that ends the program quietly, with the code of
@@ -27,8 +26,5 @@ pub(crate) fn print_line(text: &str) -> Outcome<()> {
 /// Writes a result and a newline on a thread that may block: a reader that rests must not keep anything from being renewed.
 /// Cancelled, it is written when there is a reader.
 pub(crate) async fn print_line_aside(text: String) -> Outcome<()> {
-    match spawn_blocking(move || print_line(&text)).await {
-        Ok(printed) => printed,
-        Err(error) => Err(Failure::new(ERROR, format!("cannot write to stdout: {error}"))),
-    }
+    aside(move || print_line(&text)).await?
 }

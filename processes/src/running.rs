@@ -84,8 +84,9 @@ impl Running {
         let status = if let Ok(status) = timeout_at(deadline, self.wait()).await {
             status
         } else {
-            tracing::warn!(pid = self.pid(), ?grace, "did not end in time after {signal}: killing its group");
+            // First of all: who has lost a lock must not work on.
             self.tell_group(Signal::KILL);
+            tracing::warn!(pid = self.pid(), ?grace, "did not end in time after {signal}: its group was killed");
             self.wait().await
         };
         self.processes.end_group(self.pid, deadline).await;

@@ -15,7 +15,7 @@ use crate::wire::{Range, stamp};
 /// The first page, and the smallest one: of the largest values that there may be, more in one answer are too much for a server.
 const PAGE: usize = 500;
 /// Each page costs the way to the server and back, so after a page of small entries the next one is twice as large, up to this.
-const PAGE_MAX: usize = 4000;
+const PAGE_MAX: usize = 2000;
 /// And up to about as many bytes, if its entries are like those before.
 const PAGE_BYTES: usize = 1024 * 1024;
 /// What a directory may hold. More is not a cluster, and is refused before it eats the memory.
@@ -72,6 +72,7 @@ impl Inner {
             }
             let more = page.more;
             let last = page.kvs.last().map(|record| record.key.clone());
+            let (count_before, bytes_before) = (count, bytes);
             count += page.kvs.len();
             for record in page.kvs {
                 bytes += record.key.len() + record.value.len();
@@ -85,7 +86,8 @@ impl Inner {
                 Some(last) if more => {
                     start = last;
                     start.push(0);
-                    limit = next_limit(limit, bytes / count);
+                    let average = (bytes / count).max((bytes - bytes_before) / (count - count_before));
+                    limit = next_limit(limit, average);
                 }
                 None if more => {
                     return Err(task.error(ErrorKind::Unexpected, "the server sent an empty page and promised more"));
@@ -137,7 +139,7 @@ mod tests {
             };
             averages.iter().scan(PAGE, next).collect::<Vec<_>>()
         };
-        assert_eq!(pages(&[60, 60, 60, 60, 0]), [500, 1000, 2000, 4000, 4000]);
+        assert_eq!(pages(&[60, 60, 60, 60, 0]), [500, 1000, 2000, 2000, 2000]);
         assert_eq!(pages(&[1024, 1024, 1024]), [500, 1000, 1024]);
         assert_eq!(pages(&[60, 60, 65_536, 65_536]), [500, 1000, 2000, 500]);
     }

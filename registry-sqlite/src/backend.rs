@@ -77,16 +77,19 @@ impl Shared {
         let (tell, told) = oneshot::channel();
         let work: Work = Box::new(move |store| {
             let result = store.and_then(work);
-            Box::new(move |certain| drop(tell.send(result.and_then(|value| certain.map(|()| value)))))
+            Box::new(move |certain| drop(tell.send(certain.and(result))))
         });
         turns::call(self, Call { writes, work });
         told.await.unwrap_or_else(|_| Err(interrupted(self.path())))
     }
 
     pub(crate) fn with_store(&self, work: impl FnOnce(Result<&mut Store>)) {
-        // A panic leaves no open transaction behind: it was rolled back on the way out.
+        // One that was left in the middle of a transaction is dropped, which undoes it.
         let mut slot = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let store = slot.take().filter(Store::is_current).map_or_else(|| Store::open(&self.config), Ok);
+        let store = slot
+            .take()
+            .filter(|store| store.is_current() && !store.is_together())
+            .map_or_else(|| Store::open(&self.config), Ok);
         work(store.map(|store| slot.insert(store)));
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn record(
     owner: &str,
 ) -> rusqlite::Result<i64> {
     // Nobody else writes meanwhile.
-    let position = meta.position.saturating_add(1);
+    let position = meta.position.checked_add(1).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, meta.position))?;
     tx.prepare_cached("UPDATE meta SET position = ?1")?.execute([position])?;
     meta.position = position;
     tx.prepare_cached(

@@ -31,8 +31,17 @@ pub(crate) struct Store {
     history: u64,
     identity: Identity,
     connection: Connection,
-    /// What is written now goes together: `Some(true)` when there is news among it.
-    together: Option<bool>,
+    /// What is written now goes together.
+    together: Option<Together>,
+}
+
+/// What is known of that which is written together.
+#[derive(Debug, Default)]
+struct Together {
+    /// There is something to tell.
+    news: bool,
+    /// Why it was undone in the middle, all of it.
+    undone: Option<Error>,
 }
 
 impl Store {
@@ -238,7 +247,7 @@ impl Store {
             Ok((result, meta.position != before))
         })?;
         match &mut self.together {
-            Some(together) => *together |= news,
+            Some(together) => together.news |= news,
             None if news => file::touch(&self.path),
             None => {}
         }
@@ -249,7 +258,7 @@ impl Store {
     /// Most of what a change costs, it costs once for all that go together.
     pub(crate) fn begin_together(&mut self) -> Result<()> {
         self.execute("BEGIN IMMEDIATE")?;
-        self.together = Some(false);
+        self.together = Some(Together::default());
         Ok(())
     }
 
@@ -260,13 +269,16 @@ impl Store {
 
     /// Ends it. On an error nothing of it was written.
     pub(crate) fn end_together(&mut self) -> Result<()> {
-        let news = self.together.take().unwrap_or_default();
+        let Together { news, undone } = self.together.take().unwrap_or_default();
+        if let Some(error) = undone {
+            return Err(error);
+        }
         let ended = self.execute("COMMIT");
         if ended.is_ok() && news {
             file::touch(&self.path);
         }
         if ended.is_err() && self.is_together() {
-            // The store is opened anew if this fails as well.
+            // If this fails as well, the store is opened anew.
             let _ = self.execute("ROLLBACK");
         }
         ended
@@ -294,7 +306,13 @@ impl Store {
             tx.commit()?;
             Ok(result)
         };
-        attempt().map_err(|error| from_sqlite(&self.path, &error))
+        let result = attempt().map_err(|error| from_sqlite(&self.path, &error));
+        if let (Err(error), Some(together)) = (&result, &mut self.together)
+            && self.connection.is_autocommit()
+        {
+            together.undone.get_or_insert_with(|| error.clone());
+        }
+        result
     }
 }
 
@@ -378,10 +396,10 @@ mod tests {
         let mut store = store(&place);
         store.begin_together().unwrap();
         register(&mut store, "a", 1).unwrap();
-        // As a failure of the disk does.
+        // As a failure of the disk may do it.
         store.execute("ROLLBACK").unwrap();
         assert!(!store.is_together());
-        assert_eq!(store.end_together().unwrap_err().kind(), ErrorKind::Unavailable);
+        assert!(store.end_together().is_err());
         assert_eq!(names(&mut store), [""; 0]);
         register(&mut store, "b", 1).unwrap();
         assert_eq!(names(&mut store), ["b"]);

@@ -98,12 +98,7 @@ fn make(store: Result<&mut Store>, round: Vec<Work>) {
         Err(error) => return refuse(round, &error),
     };
     if round.len() == 1 {
-        for work in round {
-            if let Some(answer) = done(store, work) {
-                answer(Ok(()));
-            }
-        }
-        return;
+        return round.into_iter().for_each(|work| alone(store, work));
     }
     if let Err(error) = store.begin_together() {
         return refuse(round, &error);
@@ -116,11 +111,18 @@ fn make(store: Result<&mut Store>, round: Vec<Work>) {
         answers.extend(done(store, work));
     }
     let ended = store.end_together();
-    if let Err(error) = &ended {
-        refuse(rest, error);
-    }
     for answer in answers {
         answer(ended.clone());
+    }
+    // What was not tried, for the others were undone, harms nobody and is harmed by nobody.
+    for work in rest {
+        alone(store, work);
+    }
+}
+
+fn alone(store: &mut Store, work: Work) {
+    if let Some(answer) = done(store, work) {
+        answer(Ok(()));
     }
 }
 

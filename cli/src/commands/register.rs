@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::arguments::{Format, Own};
 use crate::connecting::Session;
 use crate::exit::{EVICTED, Failure, OK, Outcome};
-use crate::output::print_line;
+use crate::output::print_line_aside;
 use crate::patience::patiently;
 use crate::releasing::give_back;
 use crate::run::registering::{say, stands};
@@ -23,7 +23,7 @@ pub(super) async fn run(session: Session, own: &Own, once: bool, output: Option<
     if once {
         let set = || registry.register(&own.key, own.value.clone().into(), &options);
         let lease = patiently(&**registry, session.patience(PATIENCE), set).await?;
-        show(&own.key, lease.token().position(), output)?;
+        show(&own.key, lease.token().position(), output).await?;
         return Ok(OK);
     }
     let mut termination = Termination::listen()?;
@@ -33,10 +33,18 @@ pub(super) async fn run(session: Session, own: &Own, once: bool, output: Option<
         // What is on its way may arrive all the same.
         () = termination.requested() => return give_back(announced).await,
     }
-    show(&own.key, announced.token().map_or(0, registry::Index::position), output)?;
-    let mut status = announced.watch();
+    let showing = show(&own.key, announced.token().map_or(0, registry::Index::position), output);
+    tokio::pin!(showing);
+    let (mut status, mut shown) = (announced.watch(), false);
     loop {
         tokio::select! {
+            result = &mut showing, if !shown => {
+                shown = true;
+                if let Err(failure) = result {
+                    give_back(announced).await?;
+                    return Err(failure);
+                }
+            }
             changed = status.changed() => {
                 let now = status.borrow_and_update().clone();
                 say(&own.key, &now);
@@ -49,10 +57,12 @@ pub(super) async fn run(session: Session, own: &Own, once: bool, output: Option<
     }
 }
 
-fn show(key: &Key, token: u64, output: Option<Format>) -> Outcome<()> {
+async fn show(key: &Key, token: u64, output: Option<Format>) -> Outcome<()> {
     match output {
         None => Ok(()),
-        Some(Format::Text) => print_line(key.as_str()),
-        Some(Format::Json | Format::Ndjson) => print_line(&json!({ "key": key.as_str(), "token": token }).to_string()),
+        Some(Format::Text) => print_line_aside(key.to_string()).await,
+        Some(Format::Json | Format::Ndjson) => {
+            print_line_aside(json!({ "key": key.as_str(), "token": token }).to_string()).await
+        }
     }
 }

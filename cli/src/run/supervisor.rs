@@ -12,6 +12,7 @@ use super::health::{Condition, Watcher};
 use super::registering::Registering;
 use super::signals::Asked;
 use crate::arguments::{Global, Own};
+use crate::aside::aside;
 use crate::configuration::{Configuration, OnFail, SelfSpec};
 use crate::connecting::Session;
 use crate::exit::{ERROR, EVICTED, OK, Outcome, code_of};
@@ -186,9 +187,15 @@ impl Supervisor {
         // The same file as before, also where it was found without being named: one that is gone is an error then.
         let path = self.session.configuration.path.clone();
         let global = Global { config: path.or(self.session.global.config.clone()), ..self.session.global.clone() };
-        let configuration = Configuration::load(&global)?;
+        // What is read may lie on a disk that hangs.
+        let configuration = aside(move || Configuration::load(&global)).await??;
         let own = configuration.own(&self.given, &*self.session.registry)?;
-        let handlers = files::check(&configuration, &configuration.files, &configuration.notifies, self.setup.clone())?;
+        let setup = self.setup.clone();
+        let check = move || {
+            let handlers = files::check(&configuration, &configuration.files, &configuration.notifies, setup)?;
+            Outcome::Ok((configuration, handlers))
+        };
+        let (configuration, handlers) = aside(check).await??;
         let listed = Following::list(&*self.session.registry, configuration.watches.clone(), RELOAD_PATIENCE);
         let mut following = listed.await?;
         if configuration.registry != self.session.configuration.registry {

@@ -68,21 +68,29 @@ pub(crate) fn an_old_member_agrees(context: &Context) {
     assert_eq!(lines, 4, "one line for each change: {}", late.stdout());
 }
 
-/// Its lines go into a pipe that is full: that keeps it neither from renewing nor from leaving.
+/// What it says goes into a pipe that is full: that keeps it neither from renewing nor from leaving.
 pub(crate) fn whom_nobody_reads_goes_on_and_ends(context: &Context) {
+    let (app, directory) = (context.at("app"), directory(context));
+    let partition = format!("partition '{app}' --id node1 --ttl 3s");
+    goes_on_and_ends(context, &partition, "");
+    goes_on_and_ends(context, &format!("{partition} -- sleep 1000"), "2>&1");
+    goes_on_and_ends(context, &format!("register --key '{directory}/node1' --ttl 3s --output text"), "");
+    goes_on_and_ends(context, &format!("-v register --key '{directory}/node1' --ttl 3s"), "2>&1");
+}
+
+fn goes_on_and_ends(context: &Context, arguments: &str, also: &str) {
+    let url = context.url();
     let script = format!(
         r#"{{ head -c 65536 /dev/zero; echo $BASHPID >pid
-             exec "$CLUSTERCONTROL" partition '{}' --registry '{}' --id node1 --ttl 3s; }} | exec sleep 1000"#,
-        context.at("app"),
-        context.url()
+             export CLUSTER_CONTROL_REGISTRY='{url}'; exec "$CLUSTERCONTROL" {arguments}; }} {also} | exec sleep 1000"#
     );
     let _pipe = context.script(&script).start();
     let members = || context.witness.names(&directory(context));
     eventually(SOON, "it is a member", || members() == ["node1"]);
-    never(Duration::from_secs(7), "it is lost", || members() != ["node1"]);
+    never(Duration::from_secs(6), "it is lost", || members() != ["node1"]);
     let id: i32 = context.read("pid").and_then(|id| id.trim().parse().ok()).expect("an id");
     let id = rustix::process::Pid::from_raw(id).expect("an id");
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it runs");
+    rustix::process::kill_process(id, Signal::TERM).expect("it runs");
     eventually(SOON, "it has left", || members().is_empty());
     eventually(SOON, "it has ended", || rustix::process::test_kill_process(id).is_err());
 }

@@ -11,6 +11,7 @@ use registry_recipes::partition::Share;
 
 use super::arguments::{OnChange, PartitionArguments};
 use super::shown;
+use crate::aside::aside;
 use crate::exit::{ERROR, Failure, Outcome};
 
 /// How long what the command left behind has to end by itself.
@@ -78,7 +79,7 @@ impl Job {
             Some((running, _)) if self.on_change == OnChange::Signal => {
                 let running = running.clone();
                 tracing::info!("the part is {} now: {} is sent", shown(share), self.signal);
-                self.write(share)?;
+                self.write(share).await?;
                 if let Err(error) = running.signal(self.signal) {
                     // It has ended, which is told next.
                     tracing::debug!("cannot send {}: {error}", self.signal);
@@ -94,7 +95,7 @@ impl Job {
         }
         let share = newest();
         if share.base.is_some() {
-            self.start(share)?;
+            self.start(share).await?;
         }
         Ok(())
     }
@@ -116,8 +117,8 @@ impl Job {
         }
     }
 
-    fn start(&mut self, share: Share) -> Outcome<()> {
-        self.write(share)?;
+    async fn start(&mut self, share: Share) -> Outcome<()> {
+        self.write(share).await?;
         let numbers = numbers(share);
         let arguments = self.arguments.iter().map(|argument| replaced(argument, &numbers));
         // The terminal stays here: one that was handed to a command that is gone could not be handed to the next.
@@ -131,9 +132,9 @@ impl Job {
         Ok(())
     }
 
-    fn write(&self, share: Share) -> Outcome<()> {
-        let Some(file) = &self.file else { return Ok(()) };
-        Ok(replace(file, format!("{}\n", line(share)), Mode::READABLE)?)
+    async fn write(&self, share: Share) -> Outcome<()> {
+        let Some(file) = self.file.clone() else { return Ok(()) };
+        Ok(aside(move || replace(&file, format!("{}\n", line(share)), Mode::READABLE)).await??)
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::arguments::Schedule;
 use crate::exit::{ERROR, Failure, Outcome};
+use crate::stderr::Stderr;
 
 /// How much of what a command writes is passed on.
 const OUTPUT: usize = 64 * 1024;
@@ -71,7 +72,7 @@ impl Commands {
         let run = self.processes.run_to_end(command, self.limit).await;
         let outcome = run.map_err(|error| DriverError::new(error.to_string()))?;
         // stdout is for data, and this is none. Whether anybody reads stderr is not our business.
-        let _ = std::io::stderr().lock().write_all(outcome.stdout.text().as_bytes());
+        let _ = Stderr.write_all(outcome.stdout.text().as_bytes());
         let code = outcome.status.exit_code();
         if outcome.timed_out {
             return Err(DriverError::new(format!("{program} took longer than {:?}", self.limit)));
