@@ -49,7 +49,10 @@ impl Launch {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
-        Process { child, stdout, stderr, what: format!("{:?}", self.command) }
+        // Without the environment: a message with the secrets in it would be taken for a leak.
+        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
+        let what = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        Process { child, stdout, stderr, what }
     }
 
     /// Starts it and waits for its end.
