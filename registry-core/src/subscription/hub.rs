@@ -91,7 +91,7 @@ impl Hub {
     }
 
     pub(super) fn feed(&self) -> Locked<'_> {
-        Locked(Some(unpoisoned(&self.feed)))
+        Locked { feed: unpoisoned(&self.feed), awake: Awake::default() }
     }
 
     /// The last one to leave ends the watch.
@@ -113,27 +113,39 @@ impl Hub {
 }
 
 /// The feed, while nobody else has it. Whoever is told something is woken after that: he needs the feed himself.
-pub(super) struct Locked<'a>(Option<MutexGuard<'a, Feed>>);
+pub(super) struct Locked<'a> {
+    feed: MutexGuard<'a, Feed>,
+    /// Dropped after the guard, for it stands after it.
+    awake: Awake,
+}
 
 impl Deref for Locked<'_> {
     type Target = Feed;
 
     fn deref(&self) -> &Feed {
-        self.0.as_ref().expect("it is given back at the end only")
+        &self.feed
     }
 }
 
 impl DerefMut for Locked<'_> {
     fn deref_mut(&mut self) -> &mut Feed {
-        self.0.as_mut().expect("it is given back at the end only")
+        &mut self.feed
     }
 }
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        let awake = self.awake();
-        self.0 = None;
-        awake.into_iter().for_each(Waker::wake);
+        self.awake.0 = self.feed.awake();
+    }
+}
+
+/// Woken when this is dropped.
+#[derive(Default)]
+struct Awake(Vec<Waker>);
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
     }
 }
 
