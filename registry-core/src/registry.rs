@@ -95,11 +95,15 @@ pub trait Registry: fmt::Debug + Send + Sync + 'static {
     async fn watch(&self, scope: &Scope, after: Index) -> Result<BatchStream>;
 }
 
+/// What the asynchronous methods return, as `async_trait` writes it.
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
 /// Forwards every method; a forgotten one does not compile, where a default would hide it.
+///
+/// The future is handed on as it is: pointers to pointers are usual here, and each would wrap it in a box of its own.
 macro_rules! forward {
     ($pointer:ident) => {
         #[deny(clippy::missing_trait_methods)]
-        #[async_trait]
         impl<T: Registry + ?Sized> Registry for $pointer<T> {
             fn info(&self) -> Info {
                 (**self).info()
@@ -107,27 +111,36 @@ macro_rules! forward {
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()
             }
-            async fn register(&self, key: &Key, value: Bytes, options: &RegisterOptions) -> Result<Lease> {
-                (**self).register(key, value, options).await
+            fn register<'a, 'b, 'c, 'd>(
+                &'a self,
+                key: &'b Key,
+                value: Bytes,
+                options: &'c RegisterOptions,
+            ) -> Answer<'d, Lease>
+            where
+                Self: 'd,
+                'a: 'd,
+                'b: 'd,
+                'c: 'd,
+            {
+                (**self).register(key, value, options)
             }
-            async fn renew(&self, lease: &Lease) -> Result<()> {
-                (**self).renew(lease).await
-            }
-            async fn update(&self, lease: &Lease, value: Bytes) -> Result<Lease> {
-                (**self).update(lease, value).await
-            }
-            async fn deregister(&self, lease: &Lease) -> Result<()> {
-                (**self).deregister(lease).await
-            }
-            async fn remove(&self, key: &Key) -> Result<bool> {
-                (**self).remove(key).await
-            }
-            async fn list(&self, scope: &Scope) -> Result<Snapshot> {
-                (**self).list(scope).await
-            }
-            async fn watch(&self, scope: &Scope, after: Index) -> Result<BatchStream> {
-                (**self).watch(scope, after).await
-            }
+            forward!(renew(lease: &Lease) -> ());
+            forward!(update(lease: &Lease, value: Bytes) -> Lease);
+            forward!(deregister(lease: &Lease) -> ());
+            forward!(remove(key: &Key) -> bool);
+            forward!(list(scope: &Scope) -> Snapshot);
+            forward!(watch(scope: &Scope, after: Index) -> BatchStream);
+        }
+    };
+    ($method:ident($about:ident: &$kind:ty $(, $with:ident: $other:ty)?) -> $answer:ty) => {
+        fn $method<'a, 'b, 'c>(&'a self, $about: &'b $kind $(, $with: $other)?) -> Answer<'c, $answer>
+        where
+            Self: 'c,
+            'a: 'c,
+            'b: 'c,
+        {
+            (**self).$method($about $(, $with)?)
         }
     };
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use etcd_client::GetOptions;
-use etcd_client::proto::PbRangeResponse;
+use etcd_client::proto::{PbKeyValue, PbRangeResponse};
 use registry_core::{Entry, ErrorKind, Index, Result, Scope, Snapshot};
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use crate::backend::Inner;
@@ -50,49 +51,43 @@ impl Inner {
     }
 
     async fn pass(&self, scope: &Scope, began: Instant) -> Result<Pass> {
-        let range = self.paths.range(scope);
-        let mut entries: Vec<Entry> = Vec::new();
-        let (mut bytes, mut start, mut at): (_, _, Option<Index>) = (0, range.start.clone(), None);
-        let (mut limit, mut count) = (PAGE, 0);
+        let (task, range) = (Task::new("list", scope.path()), self.paths.range(scope));
+        let (mut read, mut limit, mut at) = (Read::default(), PAGE, None);
+        let mut asked = self.page(&task, &range, &range.start, 0, limit).await;
         loop {
-            let task = Task::new("list", scope.path());
             if began.elapsed() > LIMIT {
                 return Err(task.error(ErrorKind::Timeout, "the list took too long to read"));
             }
-            let revision = at.map_or(0, |at| at.position().cast_signed());
-            let page = match self.page(&task, &range, &start, revision, limit).await {
+            let page = match asked {
                 Err(error) if error.kind() == ErrorKind::Compacted => return Ok(Pass::Torn(error.to_string())),
                 page => page?,
             };
             let stamp = stamp(page.header.as_ref()).map_err(|failure| failure.into_error("list", scope.path()))?;
             // Every page tells the newest revision; only that of the first one was asked for.
-            let at = *at.get_or_insert(stamp);
+            let at: Index = *at.get_or_insert(stamp);
             if stamp.epoch() != at.epoch() || stamp.position() < at.position() {
                 return Ok(Pass::Torn("the endpoints belong to different clusters".into()));
             }
-            let more = page.more;
-            let last = page.kvs.last().map(|record| record.key.clone());
-            let (count_before, bytes_before) = (count, bytes);
-            count += page.kvs.len();
-            for record in page.kvs {
-                bytes += record.key.len() + record.value.len();
-                entries.extend(self.paths.entry(scope, at.epoch(), record));
-            }
-            if entries.len() > MAX_ENTRIES || bytes > MAX_BYTES {
-                let reason = format!("there is more than a list may hold ({MAX_ENTRIES} entries, {MAX_BYTES} bytes)");
-                return Err(task.error(ErrorKind::Unexpected, &reason));
-            }
-            match last {
-                Some(last) if more => {
-                    start = last;
-                    start.push(0);
-                    let average = (bytes / count).max((bytes - bytes_before) / (count - count_before));
+            let average = read.count(&task, &page.kvs)?;
+            let start = page.kvs.last().map(|record| [&record.key[..], &[0]].concat());
+            let take = || page.kvs.into_iter().filter_map(|record| self.paths.entry(scope, at.epoch(), record));
+            match start {
+                Some(start) if page.more => {
                     limit = next_limit(limit, average);
+                    let next = self.page(&task, &range, &start, at.position().cast_signed(), limit);
+                    // The server looks for the next page while this one is taken apart.
+                    let meanwhile = async {
+                        yield_now().await;
+                        read.entries.extend(take());
+                    };
+                    asked = tokio::join!(next, meanwhile).0;
                 }
-                None if more => {
+                None if page.more => {
                     return Err(task.error(ErrorKind::Unexpected, "the server sent an empty page and promised more"));
                 }
                 _ => {
+                    let mut entries = read.entries;
+                    entries.extend(take());
                     entries.sort_by(|a, b| a.name.cmp(&b.name));
                     return Ok(Pass::Whole(Snapshot { entries, index: at }));
                 }
@@ -118,6 +113,28 @@ impl Inner {
             async move { Ok(connection.kv().get(start, Some(options)).await.map_err(Failure::from)?.0) }
         };
         Ok(self.endpoints.ask(task, request).await?)
+    }
+}
+
+/// What the pages have shown so far.
+#[derive(Default)]
+struct Read {
+    entries: Vec<Entry>,
+    records: usize,
+    bytes: usize,
+}
+
+impl Read {
+    /// Counts the records of one more page. Returns how many bytes one has: on average, or in this page if that is more.
+    fn count(&mut self, task: &Task<'_>, page: &[PbKeyValue]) -> Result<usize> {
+        let bytes: usize = page.iter().map(|record| record.key.len() + record.value.len()).sum();
+        self.records += page.len();
+        self.bytes += bytes;
+        if self.records > MAX_ENTRIES || self.bytes > MAX_BYTES {
+            let reason = format!("there is more than a list may hold ({MAX_ENTRIES} entries, {MAX_BYTES} bytes)");
+            return Err(task.error(ErrorKind::Unexpected, &reason));
+        }
+        Ok((self.bytes / self.records.max(1)).max(bytes / page.len().max(1)))
     }
 }
 

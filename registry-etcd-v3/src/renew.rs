@@ -22,19 +22,16 @@ const UPDATES: usize = 3;
 impl Inner {
     pub(crate) async fn renew(&self, lease: &Lease) -> Result<()> {
         let task = Task::new("renew", lease.key().as_str());
-        let (path, id) = (self.paths.key(lease.key()), owned(&task, lease)?);
+        let (path, id) = (&self.paths.key(lease.key()), owned(&task, lease)?);
         // An old server may confirm a lease that is revoked, and an entry may be removed while its lease lives: neither
         // request says enough without the other.
-        let request = |connection: Connection| {
-            let path = path.clone();
-            async move {
-                if let Some(answers) = connection.rounds().join(id, &path).await {
-                    return Ok(answers);
-                }
-                let alone = async { tokio::join!(keep_alive(&connection, id), see(&connection, path)) };
-                let (alive, seen) = Box::pin(alone).await;
-                Ok((alive?, seen?))
+        let request = |connection: Connection| async move {
+            if let Some(answers) = connection.rounds().join(id, path).await {
+                return Ok(answers);
             }
+            let alone = async { tokio::join!(keep_alive(&connection, id), see(&connection, path)) };
+            let (alive, seen) = Box::pin(alone).await;
+            Ok((alive?, seen?))
         };
         let (alive, seen) = self.endpoints.ask_within(&task, KEEPALIVE_LIMIT, request).await?;
         match &seen.record {
@@ -205,7 +202,7 @@ async fn is_alive(connection: &Connection, id: i64) -> Answer<bool> {
     }
 }
 
-async fn see(connection: &Connection, path: String) -> Answer<Seen> {
+async fn see(connection: &Connection, path: &str) -> Answer<Seen> {
     let options = etcd_client::GetOptions::new().with_keys_only();
     let response = connection.kv().get(path, Some(options)).await?.0;
     let index = stamp(response.header.as_ref())?;

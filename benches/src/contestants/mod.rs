@@ -21,6 +21,8 @@ pub(crate) use running::Running;
 pub(crate) enum Contestant {
     /// The least that it can cost.
     Floor,
+    /// The floor that promises what the program does: it waits for no disk, and its renames last.
+    Promising,
     /// `cluster-control run` with one file.
     Ours,
     /// `cluster-control run` with a registration and three watches.
@@ -66,9 +68,16 @@ impl Contestant {
         floor.into_iter().chain([Self::Ours]).chain(peers).collect()
     }
 
+    /// The same, and what the promises cost the floor.
+    pub(crate) fn writers_and_promises(bench: &Bench, kind: Kind) -> Vec<Self> {
+        let promising = (kind != Kind::Sqlite).then_some(Self::Promising);
+        Self::writers(bench, kind).into_iter().chain(promising).collect()
+    }
+
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Floor | Self::FloorPrints => FLOOR,
+            Self::Promising => "floor with the promises",
             Self::Ours | Self::Idle => OURS,
             Self::OursPrints => "cluster-control watch",
             Self::Library => "the library",
@@ -81,7 +90,9 @@ impl Contestant {
         let command = self.command(bench, store, &place)?;
         match self {
             Self::FloorPrints | Self::OursPrints | Self::Library => Running::printing(command, place.directory),
-            Self::Floor | Self::Ours | Self::Idle => Running::writing(command, place.directory, false),
+            Self::Floor | Self::Promising | Self::Ours | Self::Idle => {
+                Running::writing(command, place.directory, false)
+            }
             Self::Peer(_) => Running::writing(command, place.directory, true),
         }
     }
@@ -106,9 +117,12 @@ impl Contestant {
             Kind::Sqlite => "sqlite",
         };
         Ok(match self {
-            Self::Floor => {
+            Self::Floor | Self::Promising => {
                 let mut command = program(&bench.floor);
                 command.args([kind, &address, &place.path]).arg(&file).arg("--fsync");
+                if matches!(self, Self::Promising) {
+                    command.args(["--lasting", "--aside"]);
+                }
                 command
             }
             Self::FloorPrints => {

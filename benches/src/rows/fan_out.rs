@@ -8,7 +8,7 @@ use registry::{Dir, Event, Registry, RegistryExt, Subscription};
 use test_servers::http;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::Result;
 use crate::bench::Bench;
@@ -17,6 +17,8 @@ use crate::stores::{Kind, Store};
 
 const SUBSCRIPTIONS: usize = 1000;
 const PUTS: usize = 10;
+/// How long those who have just subscribed are left alone.
+const SETTLE: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_secs(30);
 const OURS_DIR: &str = "/fan-out/ours";
 const FLOOR_DIR: &str = "/fan-out/floor";
@@ -33,6 +35,8 @@ pub(super) async fn measure(bench: &Bench) -> Result<Section> {
     let before = watchers(port).await?;
     let mut many = Many::subscribe(&registry).await?;
     let cost = watchers(port).await? - before;
+    // Whatever the store still does for those who have just come.
+    sleep(SETTLE).await;
     section.value("watches on the server", Unit::Count, Limit::AtMost(1.0), OURS, cost);
 
     let (mut floor, mut ours) = (Samples::default(), Samples::default());

@@ -73,14 +73,17 @@ pub(super) async fn measure(bench: &Bench) -> Result<Section> {
             }
         }
     }
-    section.note("On etcd v3. A change is one put; between two of one contestant lies more than the window of 200 ms.");
+    section.note(
+        "On etcd v3. A change is one put; between two of one contestant lies more than the window of 200 ms. The floor with the \
+         promises writes on another thread, and syncs the directory after the rename.",
+    );
     Ok(section)
 }
 
 const LIBRARY: &str = "the library";
 
 async fn of_size(bench: &Bench, size: usize) -> Result<Vec<Shown>> {
-    let mut contestants = Contestant::writers(bench, Kind::EtcdV3);
+    let mut contestants = Contestant::writers_and_promises(bench, Kind::EtcdV3);
     contestants.extend([Contestant::FloorPrints, Contestant::OursPrints, Contestant::Library]);
     let mut fleet = Fleet::start(bench, Kind::EtcdV3, contestants, size, true).await?;
     let mut all: Vec<_> = fleet.all.iter().map(|it| Shown::nothing(&it.contestant)).collect();

@@ -203,9 +203,10 @@ impl Keeper {
         let renew_at =
             if held && !self.dirty { self.next_renewal(&lease) } else { Moment::now() + self.backoff.next_wait() };
         let doubted = matches!(self.status.borrow().state, State::Lost);
+        // A renewal tells of the loss first of all, so both are one wait: ten thousand registrations feel every timer.
+        let due = if doubted { renew_at } else { renew_at.min(doubtful_at(&lease, deadline)) };
         tokio::select! {
             biased;
-            () = doubtful_at(&lease, deadline).reached(), if !doubted => self.renew(lease, deadline, None).await,
             command = inbox.recv() => match command {
                 Some(Command::Check(reply)) => self.renew(lease, deadline, Some(reply)).await,
                 Some(Command::Update(value, reply)) => {
@@ -230,7 +231,7 @@ impl Keeper {
                 }
             },
             () = seen_to_go(own, &self.key) => self.renew(lease, deadline, None).await,
-            () = renew_at.reached() => self.renew(lease, deadline, None).await,
+            () = due.reached() => self.renew(lease, deadline, None).await,
         }
     }
 
@@ -250,7 +251,7 @@ impl Keeper {
                 limited(limit, "renew", self.registry.renew(&lease)).await.map(|()| lease.clone())
             }
         };
-        let (phase, answer) = match self.lost_at(doubtful_at, call).await {
+        let (phase, answer) = match self.lost_at(doubtful_at, limit, call).await {
             Ok(lease) => (self.granted(lease, sent), Ok(())),
             Err(error) => match error.kind() {
                 ErrorKind::Evicted => {
@@ -299,12 +300,12 @@ impl Keeper {
         if self.options.single_ownership && self.ready.is_none() { Phase::Over } else { Phase::Registering }
     }
 
-    /// Waits for a call; tells of the loss when its moment comes, although the call is still under way.
-    async fn lost_at<T>(&self, doubtful_at: Moment, call: impl Future<Output = T>) -> T {
+    /// Waits for a call that has this limit; tells of the loss when its moment comes, although the call is still under way.
+    async fn lost_at<T>(&self, doubtful_at: Moment, limit: Duration, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
         tokio::select! {
             biased;
-            () = doubtful_at.reached() => {}
+            () = doubtful_at.reached_within(limit) => {}
             answer = &mut call => return answer,
         }
         self.tell(State::Lost, None);

@@ -44,6 +44,11 @@ impl Moment {
         self - Duration::from_nanos_u128(beyond)
     }
 
+    /// The earlier of the two.
+    pub(crate) fn min(self, other: Self) -> Self {
+        if other.at() < self.at() { other } else { self }
+    }
+
     /// True from this moment on.
     pub fn is_over(self) -> bool {
         Instant::now() >= self.at()
@@ -51,11 +56,21 @@ impl Moment {
 
     /// Returns at this moment; when the machine was suspended over it, within a second after that. Cancel safe.
     pub async fn reached(self) {
+        self.reached_within(Duration::MAX).await;
+    }
+
+    /// The same, for who does not wait longer than this, unless the machine is suspended: what comes later needs no timer.
+    pub(crate) async fn reached_within(self, limit: Duration) {
         let mut noticed = Noticed::now();
-        while !self.is_over() {
+        loop {
+            let (at, now) = (self.at(), Instant::now());
+            if now >= at {
+                return;
+            }
+            let soon = at.duration_since(now) <= limit;
             tokio::select! {
                 biased;
-                () = sleep_until(self.at()) => {}
+                () = sleep_until(at), if soon => {}
                 () = noticed.next() => {}
             }
         }
@@ -116,6 +131,21 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::ZERO);
         // One that is made afterwards knows nothing of it.
         assert!(!(Moment::now() + Duration::from_secs(1)).is_over());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_suspension_brings_near_what_seemed_too_far() {
+        let (begun, moment) = (Instant::now(), Moment::now() + Duration::from_mins(1));
+        let limit = Duration::from_secs(5);
+        assert!(tokio::time::timeout(Duration::from_mins(2), moment.reached_within(limit)).await.is_err());
+        let moment = Moment::now() + Duration::from_mins(1);
+        assert_eq!(begun.elapsed(), Duration::from_mins(2));
+        let suspended = async {
+            tokio::time::sleep(Duration::from_millis(2500)).await;
+            pretended::suspend(Duration::from_secs(55));
+        };
+        tokio::join!(moment.reached_within(limit), suspended);
+        assert_eq!(moment.at(), Instant::now(), "it was noticed, and the rest was waited for");
     }
 
     #[tokio::test(start_paused = true)]

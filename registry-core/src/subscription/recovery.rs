@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::Stream;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use super::audit::Audit;
@@ -199,6 +200,8 @@ impl Recovery {
                     if let Some(audit) = audit.take_if(|audit| audit.is_reached(told)) {
                         self.settle(audit);
                     }
+                    // Those who were told go first: asking for what comes next may be work.
+                    yield_now().await;
                 }
                 () = at(settled_at) => {
                     if !self.feed().view.is_whole() {

@@ -32,6 +32,6 @@ pub(crate) async fn follow(url: &str, directory: &str, mut members: Members) -> 
             let name = pair.key.strip_prefix(&prefix).ok_or("a key outside of the directory")?;
             members.put(name, &BASE64_STANDARD.decode(pair.value.unwrap_or_default())?)?;
         }
-        members.write()?;
+        members.write().await?;
     }
 }

@@ -39,14 +39,14 @@ pub(crate) async fn follow(url: &str, directory: &str, mut members: Members) -> 
     for node in serde_json::from_slice::<Read>(&read.bytes().await?)?.node.nodes {
         apply(&mut members, &node, &prefix)?;
     }
-    members.write()?;
+    members.write().await?;
     loop {
         let poll = format!("{address}?wait=true&recursive=true&waitIndex={}", index + 1);
         let answer = client.get(poll).send().await?.error_for_status()?;
         let change: Change = serde_json::from_slice(&answer.bytes().await?)?;
         apply(&mut members, &change.node, &prefix)?;
         index = change.node.modified;
-        members.write()?;
+        members.write().await?;
     }
 }
 

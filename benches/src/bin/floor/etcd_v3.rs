@@ -16,7 +16,7 @@ pub(crate) async fn follow(url: &str, directory: &str, mut members: Members) -> 
         members.put(name(record.key(), &prefix)?, record.value())?;
     }
     drop(read);
-    members.write()?;
+    members.write().await?;
     let options = WatchOptions::new().with_prefix().with_start_revision(revision + 1);
     let mut watch = client.watch(prefix.as_str(), Some(options)).await?;
     while let Some(message) = watch.message().await? {
@@ -29,7 +29,7 @@ pub(crate) async fn follow(url: &str, directory: &str, mut members: Members) -> 
             }
         }
         if !message.events().is_empty() {
-            members.write()?;
+            members.write().await?;
         }
     }
     Err("the watch has ended".into())

@@ -3,27 +3,33 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use tokio::task::spawn_blocking;
 
 use crate::Result;
 
+#[derive(Clone)]
 pub(crate) enum Output {
-    File { file: PathBuf, temporary: PathBuf, fsync: bool },
+    File(Target),
     Changes,
+}
+
+/// The file, and how carefully it is written.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) file: PathBuf,
+    /// Waits until the disk has the file before it is put in place.
+    pub(crate) fsync: bool,
+    /// And then until the disk knows that it is in place.
+    pub(crate) lasting: bool,
+    /// Writes on another thread, so that this one never waits for the disk.
+    pub(crate) aside: bool,
 }
 
 pub(crate) struct Members {
     members: BTreeMap<String, String>,
     output: Output,
-}
-
-impl Output {
-    pub(crate) fn new(file: &str, fsync: bool) -> Self {
-        match file {
-            "-" => Self::Changes,
-            file => Self::File { file: file.into(), temporary: format!("{file}.new").into(), fsync },
-        }
-    }
 }
 
 impl Members {
@@ -39,7 +45,7 @@ impl Members {
     pub(crate) fn put(&mut self, name: &str, value: &[u8]) -> Result<()> {
         let value = String::from_utf8_lossy(value);
         match self.output {
-            Output::File { .. } => drop(self.members.insert(name.to_owned(), value.into_owned())),
+            Output::File(_) => drop(self.members.insert(name.to_owned(), value.into_owned())),
             Output::Changes => writeln!(io::stdout(), "{name} {value}")?,
         }
         Ok(())
@@ -47,23 +53,40 @@ impl Members {
 
     pub(crate) fn remove(&mut self, name: &str) -> Result<()> {
         match self.output {
-            Output::File { .. } => drop(self.members.remove(name)),
+            Output::File(_) => drop(self.members.remove(name)),
             Output::Changes => writeln!(io::stdout(), "{name}")?,
         }
         Ok(())
     }
 
     /// Replaces the file.
-    pub(crate) fn write(&self) -> Result<()> {
-        let Output::File { file, temporary, fsync } = &self.output else { return Ok(()) };
-        let mut bytes = serde_json::to_vec(&self.members)?;
+    pub(crate) async fn write(&mut self) -> Result<()> {
+        let Output::File(target) = &self.output else { return Ok(()) };
+        if target.aside {
+            let (target, members) = (target.clone(), std::mem::take(&mut self.members));
+            let work = move || target.replace(&members).map(|()| members);
+            self.members = spawn_blocking(work).await??;
+        } else {
+            target.replace(&self.members)?;
+        }
+        Ok(())
+    }
+}
+
+impl Target {
+    fn replace(&self, members: &BTreeMap<String, String>) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec(members)?;
         bytes.push(b'\n');
-        let mut new = File::create(temporary)?;
+        let temporary = self.file.with_extension("new");
+        let mut new = File::create(&temporary)?;
         new.write_all(&bytes)?;
-        if *fsync {
+        if self.fsync {
             new.sync_all()?;
         }
-        fs::rename(temporary, file)?;
+        fs::rename(&temporary, &self.file)?;
+        if self.lasting {
+            File::open(self.file.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+        }
         Ok(())
     }
 }
