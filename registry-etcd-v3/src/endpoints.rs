@@ -4,6 +4,7 @@
 //! has a client of its own here. One of them is used until it fails; then the next one is.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use registry_core::{Error, ErrorKind};
@@ -31,7 +32,9 @@ pub(crate) struct Endpoints {
 
 #[derive(Default)]
 struct Endpoint {
-    connection: Mutex<Option<Connection>>,
+    connection: std::sync::Mutex<Option<Connection>>,
+    /// One connection at a time is made.
+    connecting: Mutex<()>,
     /// True when the last request was answered: then no time is needed for connecting.
     proven: AtomicBool,
 }
@@ -66,6 +69,17 @@ impl<'a> Task<'a> {
     /// An error of this task that no endpoint is to blame for.
     pub(crate) fn error(&self, kind: ErrorKind, reason: &str) -> Error {
         Error::new(kind, format!("{}: {reason}", self.path)).during(self.operation)
+    }
+}
+
+impl Endpoint {
+    fn connection(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection, unless it has failed.
+    fn connected(&self) -> Option<Connection> {
+        self.connection().clone().filter(|connection| !connection.is_condemned())
     }
 }
 
@@ -194,16 +208,25 @@ impl Endpoints {
         result
     }
 
+    /// The connection to the endpoint in use, if there is one.
+    pub(crate) fn in_use(&self) -> Option<Connection> {
+        self.all[self.current.load(Ordering::Acquire)].connected()
+    }
+
     async fn connection(&self, at: usize) -> Answer<Connection> {
-        let mut slot = self.all[at].connection.lock().await;
-        if let Some(connection) = slot.as_ref().filter(|connection| !connection.is_condemned()) {
-            return Ok(connection.clone());
+        let endpoint = &self.all[at];
+        if let Some(connection) = endpoint.connected() {
+            return Ok(connection);
+        }
+        let _one_at_a_time = endpoint.connecting.lock().await;
+        if let Some(connection) = endpoint.connected() {
+            return Ok(connection);
         }
         // Dropped first: a connection that failed holds a task and a socket.
-        *slot = None;
+        *endpoint.connection() = None;
         // What is seldom done has a box of its own, here and elsewhere: it must not make every request large.
         let connection = Box::pin(Connection::open(&self.access, at)).await?;
-        *slot = Some(connection.clone());
+        *endpoint.connection() = Some(connection.clone());
         Ok(connection)
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
 use registry_core::{Bytes, Error, ErrorKind, Index, Key, Lease, Result};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::backend::Inner;
 use crate::connection::Connection;
@@ -14,6 +14,8 @@ use crate::wire::{Decision, Seen, decision, etcd_lease, stamp};
 
 /// A server that hangs holds a keepalive for eight seconds; by then a short lease has run out.
 const KEEPALIVE_LIMIT: Duration = Duration::from_secs(1);
+/// After this long without an answer from a round a renewal is asked alone.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// How far one member of a healthy cluster may lag behind another.
 const LAG: Duration = Duration::from_millis(200);
 /// How often an update adapts to a change of the entry by another holder of the same lease.
@@ -22,22 +24,33 @@ const UPDATES: usize = 3;
 impl Inner {
     pub(crate) async fn renew(&self, lease: &Lease) -> Result<()> {
         let task = Task::new("renew", lease.key().as_str());
-        let (path, id) = (&self.paths.key(lease.key()), owned(&task, lease)?);
-        // An old server may confirm a lease that is revoked, and an entry may be removed while its lease lives: neither
-        // request says enough without the other.
-        let request = |connection: Connection| async move {
-            if let Some(answers) = connection.rounds().join(id, path).await {
-                return Ok(answers);
-            }
-            let alone = async { tokio::join!(keep_alive(&connection, id), see(&connection, path)) };
-            let (alive, seen) = Box::pin(alone).await;
-            Ok((alive?, seen?))
+        let (path, id, begun) = (self.paths.key(lease.key()), owned(&task, lease)?, Instant::now());
+        let (alive, seen) = match self.renew_with_others(lease, id, &path).await {
+            Some(answers) => answers,
+            None => Box::pin(self.renew_alone(&task, id, &path, begun)).await?,
         };
-        let (alive, seen) = self.endpoints.ask_within(&task, KEEPALIVE_LIMIT, request).await?;
         match &seen.record {
             Some(record) if record.lease == id && alive => self.same_history(&task, lease, id, seen.index),
             _ => Err(Box::pin(self.why_lost(&task, lease, id, seen)).await),
         }
+    }
+
+    /// In a round on the connection that is in use; `None` when nothing has come of that.
+    async fn renew_with_others(&self, lease: &Lease, id: i64, path: &str) -> Option<(bool, Seen)> {
+        let connection = self.endpoints.in_use()?;
+        // Most of the time that there is for a short lease is left to asking alone, which finds an endpoint that answers.
+        connection.rounds().join(id, path, PATIENCE.min(lease.ttl() / 12)).await
+    }
+
+    async fn renew_alone(&self, task: &Task<'_>, id: i64, path: &str, begun: Instant) -> Result<(bool, Seen)> {
+        // An old server may confirm a lease that is revoked, and an entry may be removed while its lease lives: neither
+        // request says enough without the other.
+        let request = |connection: Connection| async move {
+            let (alive, seen) = tokio::join!(keep_alive(&connection, id), see(&connection, path));
+            Ok((alive?, seen?))
+        };
+        let limit = KEEPALIVE_LIMIT.saturating_sub(begun.elapsed());
+        Ok(self.endpoints.ask_within(task, limit, request).await?)
     }
 
     pub(crate) async fn update(&self, lease: &Lease, value: Bytes) -> Result<Lease> {

@@ -22,8 +22,6 @@ const FULL: usize = 100;
 /// then nearly none is made. The first round after a rest goes at once.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(40);
-/// After this long without an answer a renewal is asked alone.
-const PATIENCE: Duration = Duration::from_millis(300);
 /// A server answers one keepalive of a stream after the other, and a follower asks the leader for each. While a stream is
 /// behind by this much, no more is asked on it.
 const LATE: Duration = Duration::from_millis(100);
@@ -42,10 +40,11 @@ struct Renewal {
 }
 
 impl Rounds {
-    /// Renews with others: whether the lease lived, and what is under the path. `None`: that is to be asked alone.
+    /// Renews with others: whether the lease lived, and what is under the path. `None`, after this long at the latest: that is
+    /// to be asked alone.
     ///
     /// Both answers are to requests that are made after this is called.
-    pub(crate) async fn join(&self, lease: i64, path: &str) -> Option<(bool, Seen)> {
+    pub(crate) async fn join(&self, lease: i64, path: &str, patience: Duration) -> Option<(bool, Seen)> {
         // Kept until the answer is here: who leaves the connection must not send those away who may yet hear.
         let rounds = self.kept().clone()?;
         let ((alive, lives), (seen, looks)) = (oneshot::channel(), oneshot::channel());
@@ -56,7 +55,7 @@ impl Rounds {
             let seen = looks.await.ok()?;
             Some((lives.await.ok()?, seen))
         };
-        timeout(PATIENCE, answer).await.ok()?
+        timeout(patience, answer).await.ok()?
     }
 
     /// Keeps this stream for the renewals that come, unless there is one already.
