@@ -29,12 +29,14 @@ pub(crate) struct Bench {
     pub(crate) peers: Vec<Peer>,
     /// A minute's worth only.
     pub(crate) quick: bool,
+    /// Only these stores; all of them when empty.
+    on: Vec<Kind>,
     noise: Mutex<Noise>,
     servers: Mutex<Vec<String>>,
 }
 
 impl Bench {
-    pub(crate) fn new(programs: Programs, quick: bool, peers: Vec<Peer>) -> Result<Self> {
+    pub(crate) fn new(programs: Programs, quick: bool, on: Vec<Kind>, peers: Vec<Peer>) -> Result<Self> {
         let own = std::env::current_exe()?;
         let program = programs.program.unwrap_or_else(|| own.with_file_name("cluster-control"));
         let (floor, subscriber) = (own.with_file_name("floor"), own.with_file_name("subscriber"));
@@ -47,13 +49,16 @@ impl Bench {
         let (mut noise, servers) = (Noise::new(), Mutex::default());
         noise.listen();
         let noise = Mutex::new(noise);
-        Ok(Self { program, floor, subscriber, peers, quick, noise, servers })
+        Ok(Self { program, floor, subscriber, peers, quick, on, noise, servers })
     }
 
-    /// The stores that a row runs on. A quick run leaves out Consul, whose start alone takes seconds.
-    pub(crate) fn kinds(&self) -> impl Iterator<Item = Kind> + use<> {
-        let quick = self.quick;
-        Kind::ALL.into_iter().filter(move |kind| !quick || *kind != Kind::Consul)
+    /// The stores that a row runs on. A quick run leaves out Consul, whose start alone takes seconds, unless it was asked for.
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
+        let is_wanted = |kind: &Kind| match &self.on[..] {
+            [] => !self.quick || *kind != Kind::Consul,
+            some => some.contains(kind),
+        };
+        Kind::ALL.into_iter().filter(is_wanted).collect()
     }
 
     /// How often something is done: the whole number, or that of a quick run.

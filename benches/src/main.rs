@@ -16,6 +16,7 @@ use bench::Bench;
 use contestants::read_peers;
 use harness::{Report, compare};
 use rows::Row;
+use stores::Kind;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T, E = Error> = std::result::Result<T, E>;
@@ -47,6 +48,9 @@ struct Run {
     /// Only these rows, one after the other.
     #[arg(long, value_name = "ROW", value_delimiter = ',')]
     only: Vec<Row>,
+    /// Only these stores, in the rows that go through all of them.
+    #[arg(long, value_name = "STORE", value_delimiter = ',')]
+    on: Vec<Kind>,
     /// Compares the ratios with those of an earlier report.
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
@@ -90,7 +94,7 @@ async fn execute(command: Command) -> Result<()> {
 async fn measure(run: Run) -> Result<()> {
     let before = run.compare.as_deref().map(Report::read).transpose()?;
     let peers = run.against.as_deref().map(read_peers).transpose()?.unwrap_or_default();
-    let bench = Bench::new(run.programs, run.quick, peers)?;
+    let bench = Bench::new(run.programs, run.quick, run.on, peers)?;
     let rows = if run.only.is_empty() { Row::all() } else { run.only };
     let mut report = Report::begin(run.quick);
     for row in rows {

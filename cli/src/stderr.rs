@@ -29,8 +29,10 @@ impl Write for Stderr {
             LEFT_OUT.fetch_sub(left_out, Ordering::Relaxed);
             io::stderr().write_all(format!("{left_out} messages were left out: nobody read them\n").as_bytes())?;
         }
+        // It was asked already whether there is room for the first one, unless that was used.
+        let mut has_room_already = left_out == 0;
         for piece in message.chunks(PIECE) {
-            if !has_room(true) {
+            if !std::mem::take(&mut has_room_already) && !has_room(true) {
                 break;
             }
             io::stderr().write_all(piece)?;

@@ -19,14 +19,28 @@ use crate::wire::{Effect, Event, Node};
 /// A member that has lost the majority serves watches that stay silent for ever. So a member is asked, at least this
 /// often, for something that it cannot answer alone.
 const PROOF_AGE: Duration = Duration::from_secs(5);
+/// Whoever was told of an event acts first: a new poll is work for the server and for us, often on the cores that he needs. The
+/// history keeps what happens meanwhile.
+const REST: Duration = Duration::from_millis(1);
+/// Events that follow each other faster than this are read without a rest.
+const BURST: Duration = Duration::from_millis(10);
 /// A server that closes so many polls in a row without an event does not serve watches.
 const CLOSED_MAX: u32 = 5;
 
 pub(crate) async fn watch(inner: Arc<Inner>, scope: Scope, after: Index) -> Result<BatchStream> {
     let path = inner.prefix.on_server(scope.path());
     let epoch = after.epoch();
-    let mut watch =
-        Watch { inner, scope, path, epoch, cursor: after.position(), searched: None, poll: None, closed: 0 };
+    let mut watch = Watch {
+        inner,
+        scope,
+        path,
+        epoch,
+        cursor: after.position(),
+        searched: None,
+        poll: None,
+        closed: 0,
+        alone: false,
+    };
     watch.poll = Some(watch.open().await?);
     Ok(batch_stream(unfold(Some(watch), |watch| async {
         let mut watch = watch?;
@@ -49,6 +63,8 @@ struct Watch {
     searched: Option<u64>,
     poll: Option<Poll>,
     closed: u32,
+    /// The last event was waited for, so nothing says that another one follows at once.
+    alone: bool,
 }
 
 impl Watch {
@@ -57,13 +73,16 @@ impl Watch {
             let mut poll = if let Some(poll) = self.poll.take() {
                 poll
             } else {
-                // Whoever was told of the last event acts first: the history can wait for a moment.
-                tokio::task::yield_now().await;
+                if self.alone {
+                    tokio::time::sleep(REST).await;
+                }
                 self.open().await?
             };
+            let begun = Instant::now();
             match poll.wait(self.inner.pace.slice()).await {
                 Waited::Event(event) => {
                     self.closed = 0;
+                    self.alone = begun.elapsed() > BURST;
                     return self.tell(*event);
                 }
                 Waited::Silent => {

@@ -24,10 +24,10 @@ const UPDATES: usize = 3;
 impl Inner {
     pub(crate) async fn renew(&self, lease: &Lease) -> Result<()> {
         let task = Task::new("renew", lease.key().as_str());
-        let (path, id, begun) = (self.paths.key(lease.key()), owned(&task, lease)?, Instant::now());
-        let (alive, seen) = match self.renew_with_others(lease, id, &path).await {
+        let (id, begun) = (owned(&task, lease)?, Instant::now());
+        let (alive, seen) = match self.renew_with_others(lease, id).await {
             Some(answers) => answers,
-            None => Box::pin(self.renew_alone(&task, id, &path, begun)).await?,
+            None => Box::pin(self.renew_alone(&task, lease, id, begun)).await?,
         };
         match &seen.record {
             Some(record) if record.lease == id && alive => self.same_history(&task, lease, id, seen.index),
@@ -36,13 +36,14 @@ impl Inner {
     }
 
     /// In a round on the connection that is in use; `None` when nothing has come of that.
-    async fn renew_with_others(&self, lease: &Lease, id: i64, path: &str) -> Option<(bool, Seen)> {
+    async fn renew_with_others(&self, lease: &Lease, id: i64) -> Option<(bool, Seen)> {
         let connection = self.endpoints.in_use()?;
         // Most of the time that there is for a short lease is left to asking alone, which finds an endpoint that answers.
-        connection.rounds().join(id, path, PATIENCE.min(lease.ttl() / 12)).await
+        connection.rounds().join(id, self.paths.key(lease.key()), PATIENCE.min(lease.ttl() / 12)).await
     }
 
-    async fn renew_alone(&self, task: &Task<'_>, id: i64, path: &str, begun: Instant) -> Result<(bool, Seen)> {
+    async fn renew_alone(&self, task: &Task<'_>, lease: &Lease, id: i64, begun: Instant) -> Result<(bool, Seen)> {
+        let path = &self.paths.key(lease.key());
         // An old server may confirm a lease that is revoked, and an entry may be removed while its lease lives: neither
         // request says enough without the other.
         let request = |connection: Connection| async move {

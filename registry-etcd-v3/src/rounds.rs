@@ -44,11 +44,11 @@ impl Rounds {
     /// to be asked alone.
     ///
     /// Both answers are to requests that are made after this is called.
-    pub(crate) async fn join(&self, lease: i64, path: &str, patience: Duration) -> Option<(bool, Seen)> {
+    pub(crate) async fn join(&self, lease: i64, path: String, patience: Duration) -> Option<(bool, Seen)> {
         // Kept until the answer is here: who leaves the connection must not send those away who may yet hear.
         let rounds = self.kept().clone()?;
         let ((alive, lives), (seen, looks)) = (oneshot::channel(), oneshot::channel());
-        let renewal = Renewal { lease, path: path.to_owned(), alive, seen };
+        let renewal = Renewal { lease, path, alive, seen };
         let answer = async {
             rounds.send(renewal).await.ok()?;
             // The answer that comes last, first: to be woken for each costs more than the answers.

@@ -51,7 +51,10 @@ pub(crate) async fn follow(
                     Next::Rest
                 } else {
                     status.send_if_modified(|status| !std::mem::replace(&mut status.busy, true));
-                    sleep_until(earliest).await;
+                    // A timer that is over already would still wake the thread that sets it.
+                    if Instant::now() < earliest {
+                        sleep_until(earliest).await;
+                    }
                     earliest = Instant::now() + file.window;
                     let selected = {
                         let clusters = clusters.borrow_and_update();

@@ -12,7 +12,7 @@ use crate::Result;
 pub(crate) use writer::Writer;
 
 /// A kind of store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     EtcdV3,
