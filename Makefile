@@ -4,7 +4,7 @@ CARGO ?= cargo
 # What the demo runs on: sqlite (nothing is needed), etcd or etcd-v2.
 ON ?= sqlite
 
-.PHONY: demo test faults faults-program soak simulation fuzz bench bench-quick bench-build lint fmt doc images setup build help
+.PHONY: demo test faults faults-program soak simulation fuzz bench bench-quick bench-build static lint fmt doc images setup build help
 
 help:
 	@echo 'make demo            a load balancer and two web servers on the embedded store; ON=etcd for the same on etcd'
@@ -15,6 +15,7 @@ help:
 	@echo 'make fuzz            searches for inputs that break a promise; TARGET=index, TIME=60 seconds for each'
 	@echo 'make bench           what the program costs beside the least that it can cost; AGAINST=peers.toml, ONLY=latency,burst'
 	@echo 'make bench-quick     a minute of it, compared with the ratios in benches/ratios.json'
+	@echo 'make static          the program without shared libraries, on musl, for images that hold nothing else'
 	@echo 'make lint            formatting, clippy, documentation, licences and advisories, oldest compiler'
 	@echo 'make doc             the documentation, in target/doc'
 	@echo 'make images          the etcd servers for the tests'
@@ -71,6 +72,9 @@ bench-quick: bench-build
 bench-build: setup images
 	@$(CARGO) build --locked --quiet --release -p cluster-control
 	@$(CARGO) build --locked --quiet --release -p cluster-control-benches
+
+static: setup
+	@scripts/static
 
 fmt:
 	@$(CARGO) fmt --all

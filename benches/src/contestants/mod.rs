@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::Result;
 use crate::bench::Bench;
-use crate::harness::{FLOOR, OURS};
+use crate::harness::{FLOOR, FLOOR_WITH_PROMISES, OURS};
 use crate::stores::{Kind, Store};
 pub(crate) use peers::{Peer, read_peers};
 pub(crate) use running::Running;
@@ -77,7 +77,7 @@ impl Contestant {
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Floor | Self::FloorPrints => FLOOR,
-            Self::Promising => "floor with the promises",
+            Self::Promising => FLOOR_WITH_PROMISES,
             Self::Ours | Self::Idle => OURS,
             Self::OursPrints => "cluster-control watch",
             Self::Library => "the library",

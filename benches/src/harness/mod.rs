@@ -15,4 +15,4 @@ pub(crate) use process::{Memory, Process};
 pub(crate) use relay::Relay;
 pub(crate) use report::Report;
 pub(crate) use samples::Samples;
-pub(crate) use section::{FLOOR, Limit, OURS, Section, Unit};
+pub(crate) use section::{FLOOR, FLOOR_WITH_PROMISES, Limit, OURS, Section, Unit};

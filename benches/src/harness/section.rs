@@ -8,6 +8,8 @@ use super::samples::{Interval, Samples, Statistic, Summary};
 
 /// The contestant that all others are compared with.
 pub(crate) const FLOOR: &str = "floor";
+/// The floor that keeps the promises which cost something by themselves.
+pub(crate) const FLOOR_WITH_PROMISES: &str = "floor with the promises";
 /// The contestant that has to meet the limits.
 pub(crate) const OURS: &str = "cluster-control";
 

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::Result;
 use crate::bench::Bench;
-use crate::harness::{FLOOR, Limit, OURS, Samples, Section, Unit};
+use crate::harness::{FLOOR, FLOOR_WITH_PROMISES, Limit, OURS, Samples, Section, Unit};
 use crate::stores::{Kind, Store};
 use raw::Raw;
 
@@ -29,10 +29,11 @@ pub(super) async fn measure(bench: &Bench) -> Result<Section> {
     for kind in [Kind::EtcdV3, Kind::EtcdV2, Kind::Sqlite, Kind::Consul] {
         let store = Store::start(kind).await?;
         let raw = Arc::new(Raw::connect(&store).await?);
+        let promising = Raw::promising(&store)?.map(Arc::new);
         let registry = registry::connect(&store.url(None))?;
         for (tasks, count) in CASES.into_iter().filter(|(tasks, _)| kind != Kind::Consul || *tasks <= CONSUL_TASKS) {
             let each = if bench.quick { (count / tasks / 4).max(1) } else { (count / tasks).max(1) };
-            let (mut floor, mut ours) = (Samples::default(), Samples::default());
+            let (mut floor, mut ours, mut promises) = (Samples::default(), Samples::default(), Samples::default());
             for round in 0..bench.rounds(15, 3) {
                 bench.listen_for_noise();
                 let dir = |who: &str| format!("/registration/{tasks}-{round}/{who}");
@@ -44,15 +45,20 @@ pub(super) async fn measure(bench: &Bench) -> Result<Section> {
                         ours.push(vec![by_library(&registry, &dir("ours"), tasks, each).await?]);
                     }
                 }
+                if let Some(raw) = &promising {
+                    promises.push(vec![by_raw(raw, &dir("promises"), tasks, each).await?]);
+                }
             }
             let case = format!("{kind}, {tasks} tasks");
-            let contestants = [(FLOOR.into(), floor), (OURS.into(), ours)];
+            let promises = promising.iter().map(|_| (FLOOR_WITH_PROMISES.to_owned(), promises.clone()));
+            let contestants = [(FLOOR.into(), floor), (OURS.into(), ours)].into_iter().chain(promises);
             section.case(case, Unit::PerSecond, Limit::AtLeastRatio(0.9), contestants);
         }
     }
     section.note(
         "The floor makes the requests that a registration cannot do without: etcd v3 a lease and a transaction that puts, v2 \
-         one PUT, Consul a session and one PUT that acquires, sqlite one transaction of two rows, in the same mode of its log.",
+         one PUT, Consul a session and one PUT that acquires, sqlite one transaction of two rows, in the same mode of its log. With \
+         the promises it also finds what has ended, and keeps the order of the history and how each entry ended.",
     );
     Ok(section)
 }
