@@ -57,7 +57,35 @@ impl<'a> Member<'a> {
     /// The value's content, when the value is JSON.
     pub(crate) fn data(&self) -> Option<Value> {
         // serde_json stops at 128 levels, and the registry at 64 KiB.
-        serde_json::from_slice(self.bytes).ok()
+        may_be_json(self.bytes).then(|| serde_json::from_slice(self.bytes).ok())?
+    }
+
+    /// The value's content, or else its text.
+    pub(crate) fn content(self) -> Content<'a> {
+        Content(self)
+    }
+}
+
+/// Most values are addresses or words. That they are no JSON is seen at once, and would take an error for each to be told.
+fn may_be_json(bytes: &[u8]) -> bool {
+    match bytes.trim_ascii() {
+        b"true" | b"false" | b"null" | [b'{' | b'[' | b'"', ..] => true,
+        number @ [b'-' | b'0'..=b'9', ..] => {
+            number.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))
+        }
+        _ => false,
+    }
+}
+
+/// What a member's value means: JSON where it is JSON, else a text.
+pub(crate) struct Content<'a>(Member<'a>);
+
+impl Serialize for Content<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.data() {
+            Some(data) => data.serialize(serializer),
+            None => serializer.serialize_str(&self.0.value()),
+        }
     }
 }
 
@@ -111,6 +139,42 @@ mod tests {
             r#"{"name":"node","value":"{\"zone\":\"a\"}","data":{"zone":"a"}}"#
         );
         assert_eq!(json("10.0.0.9", b""), r#"{"name":"10.0.0.9","value":"","host":"10.0.0.9"}"#);
+    }
+
+    #[test]
+    fn what_is_json_is_seen_as_such() {
+        let parses = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).is_ok();
+        let values: &[&[u8]] = &[
+            b"true",
+            b" null\n",
+            b"false",
+            b"-1",
+            b"-1.5e+3",
+            b"0",
+            b"\t[1]",
+            b"{}",
+            b"\"x\"",
+            b"1E9",
+            b"truer",
+            b"10.0.0.7:80",
+            b"10.0.0.7",
+            b"-",
+            b"",
+            b" ",
+            b"nil",
+            b"\x0ctrue",
+            b"[",
+            b"1 2",
+            b"1-2",
+            b"\xff",
+            b"change-1",
+        ];
+        for bytes in values {
+            let (name, value) = (Name::new("node").unwrap(), Bytes::copy_from_slice(bytes));
+            let member = Member::new((&name, &value));
+            assert_eq!(member.data().is_some(), parses(bytes), "{value:?}");
+        }
+        assert!(!may_be_json(b"10.0.0.7:80") && !may_be_json(b"initial"), "it would be parsed in vain");
     }
 
     #[test]

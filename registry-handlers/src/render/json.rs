@@ -35,10 +35,7 @@ impl Serialize for Shaped<'_> {
             Shape::Names => serializer.collect_seq(members.each().map(|member| member.name)),
             Shape::Full => members.serialize(serializer),
             Shape::HostPort => serializer.collect_seq(members.each().filter_map(|member| member.address())),
-            Shape::Map => serializer.collect_map(members.each().map(|member| {
-                let value = member.data().unwrap_or_else(|| member.value().into());
-                (member.name, value)
-            })),
+            Shape::Map => serializer.collect_map(members.each().map(|member| (member.name, member.content()))),
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 
 /// As many symbolic links as the kernel follows.
 const MAX_LINKS: usize = 40;
+/// How much of a file is read at once to be compared.
+const PIECE: usize = 64 * 1024;
 /// The longest file that is read to be edited: a hosts file is much shorter.
 const MAX_EDITED: u64 = 4 * 1024 * 1024;
 
@@ -66,11 +68,9 @@ impl Place {
 
     /// Whether these are the bytes that are there now.
     pub(super) fn holds(&mut self, bytes: &[u8]) -> Result<bool> {
-        let length = bytes.len() as u64;
         match &mut self.existing {
-            Some(existing) if existing.metadata.len() == length => {
-                let there = existing.read(length + 1);
-                there.map(|there| there == bytes).map_err(|error| wrong("cannot read what is there now", &error))
+            Some(existing) if existing.metadata.len() == bytes.len() as u64 => {
+                existing.is(bytes).map_err(|error| wrong("cannot read what is there now", &error))
             }
             _ => Ok(false),
         }
@@ -116,6 +116,24 @@ fn open(path: &Path) -> io::Result<Existing> {
 }
 
 impl Existing {
+    /// Whether it holds these bytes and no more. It is read in pieces, up to the first one that differs.
+    fn is(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        self.file.rewind()?;
+        let mut piece = vec![0; PIECE.min(bytes.len() + 1)];
+        let mut rest = bytes;
+        loop {
+            match self.file.read(&mut piece) {
+                Ok(0) => return Ok(rest.is_empty()),
+                Ok(count) => match rest.strip_prefix(&piece[..count]) {
+                    Some(after) => rest = after,
+                    None => return Ok(false),
+                },
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     fn read(&mut self, limit: u64) -> io::Result<Vec<u8>> {
         // With room for all that is there, and to see that no more is: else it is read in many small pieces.
         let room = (self.metadata.len() + 1).min(limit);

@@ -177,3 +177,19 @@ fn a_file_of_the_program_is_replaced_whole_and_nothing_is_left_beside_it() {
     let error = replace(&directory.path().join("none/lease"), "x", Mode::PRIVATE).unwrap_err();
     assert!(error.to_string().contains("none/lease"), "{error}");
 }
+
+/// What is there is compared in pieces: neither the first nor the last byte of one is left out.
+#[test]
+fn a_long_file_is_written_when_one_byte_differs() {
+    let directory = tempfile::tempdir().unwrap();
+    let writer = writer(directory.path().join("file"), |_| {});
+    let mut bytes = vec![b'.'; 200_000];
+    assert!(write(&writer, &bytes).unwrap());
+    assert!(!write(&writer, &bytes).unwrap());
+    for at in [0, 65_535, 65_536, 131_071, 131_072, 199_999] {
+        bytes[at] = b'x';
+        assert!(write(&writer, &bytes).unwrap(), "byte {at} was not compared");
+        assert!(!write(&writer, &bytes).unwrap());
+    }
+    assert!(fs::read(directory.path().join("file")).unwrap() == bytes);
+}
