@@ -1,10 +1,12 @@
 //! A contestant that runs, and what is seen of it from outside: its file, its output, its use of the machine.
 
-use std::fs::{self, File};
+use std::collections::VecDeque;
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,7 +21,8 @@ use crate::harness::Process;
 
 /// The name of the file that is written.
 pub(crate) const FILE: &str = "members.json";
-const ERRORS: &str = "stderr";
+/// How many lines of what one says on stderr are kept.
+const LINES: usize = 5;
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_mins(1);
 /// How often it is looked whether one still runs.
@@ -37,6 +40,9 @@ pub(crate) struct Running {
     /// How often something was seen that [`count`](Self::count) has not told.
     seen_before: usize,
     started: Instant,
+    /// The last lines of its stderr.
+    said: Arc<Mutex<VecDeque<String>>>,
+    #[expect(dead_code, reason = "it is removed when this is dropped")]
     directory: TempDir,
 }
 
@@ -79,12 +85,24 @@ impl Running {
         with_children: bool,
         stdout: Stdio,
     ) -> Result<Self> {
-        command.stdin(Stdio::null()).stdout(stdout).stderr(File::create(directory.path().join(ERRORS))?);
+        // A pipe that is read, as an engine of containers gives it: a file would be on the disk that is measured.
+        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
         let started = Instant::now();
         let program = command.get_program().display().to_string();
-        let child = command.process_group(0).spawn().map_err(|error| format!("{program}: {error}"))?;
+        let mut child = command.process_group(0).spawn().map_err(|error| format!("{program}: {error}"))?;
         let process = if with_children { Process::with_children(child.id()) } else { Process::alone(child.id()) };
-        Ok(Self { child, seen, file, process, seen_before: 0, started, directory })
+        let said = Arc::<Mutex<VecDeque<String>>>::default();
+        let (errors, kept) = (child.stderr.take().ok_or("there is no stderr")?, Arc::clone(&said));
+        thread::spawn(move || {
+            for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.push_back(line);
+                if kept.len() > LINES {
+                    kept.pop_front();
+                }
+            }
+        });
+        Ok(Self { child, seen, file, process, seen_before: 0, started, said, directory })
     }
 
     /// What it uses of the machine.
@@ -133,8 +151,7 @@ impl Running {
 
     fn complaint(&mut self, text: &str) -> crate::Error {
         let ended = self.child.try_wait().ok().flatten();
-        let errors = fs::read_to_string(self.directory.path().join(ERRORS)).unwrap_or_default();
-        let end: Vec<_> = errors.lines().rev().take(5).collect();
+        let end = Vec::from(self.said.lock().unwrap_or_else(PoisonError::into_inner).clone());
         let how = ended.map_or("it still runs".to_owned(), |status| status.to_string());
         format!("{text:?} was not shown ({how}):\n{}", end.join("\n")).into()
     }
@@ -199,7 +216,7 @@ mod tests {
         let (tell, mut seen) = mpsc::unbounded_channel();
         watch(directory.path(), tell).unwrap();
         // Renamed while it is open, as the program does; then written in place.
-        let mut open = File::create(&other).unwrap();
+        let mut open = fs::File::create(&other).unwrap();
         open.write_all(b"1").unwrap();
         fs::rename(&other, &file).unwrap();
         drop(open);
