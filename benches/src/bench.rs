@@ -54,11 +54,13 @@ impl Bench {
 
     /// The stores that a row runs on. A quick run leaves out Consul, whose start alone takes seconds, unless it was asked for.
     pub(crate) fn kinds(&self) -> Vec<Kind> {
-        let is_wanted = |kind: &Kind| match &self.on[..] {
-            [] => !self.quick || *kind != Kind::Consul,
-            some => some.contains(kind),
-        };
-        Kind::ALL.into_iter().filter(is_wanted).collect()
+        let is_quick = |kind: &Kind| !self.quick || *kind != Kind::Consul || !self.on.is_empty();
+        Kind::ALL.into_iter().filter(|kind| self.is_wanted(*kind)).filter(is_quick).collect()
+    }
+
+    /// Whether this store was asked for.
+    pub(crate) fn is_wanted(&self, kind: Kind) -> bool {
+        self.on.is_empty() || self.on.contains(&kind)
     }
 
     /// How often something is done: the whole number, or that of a quick run.

@@ -68,6 +68,11 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Whether it is this very connection.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Gets a new token, unless there is a newer one than the `stale` one already.
     pub(crate) async fn authenticate(&self, access: &Access, stale: u64) -> Answer<()> {
         if access.address.user.is_none() {

@@ -53,7 +53,7 @@ impl Inner {
     async fn pass(&self, scope: &Scope, began: Instant) -> Result<Pass> {
         let (task, range) = (Task::new("list", scope.path()), self.paths.range(scope));
         let (mut read, mut limit, mut at) = (Read::default(), PAGE, None);
-        let mut asked = self.page(&task, &range, &range.start, 0, limit).await;
+        let mut asked = self.page(scope, &range, &range.start, 0, limit).await;
         loop {
             if began.elapsed() > LIMIT {
                 return Err(task.error(ErrorKind::Timeout, "the list took too long to read"));
@@ -68,26 +68,28 @@ impl Inner {
             if stamp.epoch() != at.epoch() || stamp.position() < at.position() {
                 return Ok(Pass::Torn("the endpoints belong to different clusters".into()));
             }
-            let average = read.count(&task, &page.kvs)?;
+            let average = read.count(&page.kvs);
             let start = page.kvs.last().map(|record| [&record.key[..], &[0]].concat());
             let take = || page.kvs.into_iter().filter_map(|record| self.paths.entry(scope, at.epoch(), record));
             match start {
                 Some(start) if page.more => {
                     limit = next_limit(limit, average);
-                    let next = self.page(&task, &range, &start, at.position().cast_signed(), limit);
+                    let next = self.page(scope, &range, &start, at.position().cast_signed(), limit);
                     // The server looks for the next page while this one is taken apart.
                     let meanwhile = async {
                         yield_now().await;
                         read.entries.extend(take());
                     };
                     asked = tokio::join!(next, meanwhile).0;
+                    read.check(&task)?;
                 }
                 None if page.more => {
                     return Err(task.error(ErrorKind::Unexpected, "the server sent an empty page and promised more"));
                 }
                 _ => {
+                    read.entries.extend(take());
+                    read.check(&task)?;
                     let mut entries = read.entries;
-                    entries.extend(take());
                     entries.sort_by(|a, b| a.name.cmp(&b.name));
                     return Ok(Pass::Whole(Snapshot { entries, index: at }));
                 }
@@ -95,9 +97,10 @@ impl Inner {
         }
     }
 
+    /// One page, for which there is as much time as for any other request.
     async fn page(
         &self,
-        task: &Task<'_>,
+        scope: &Scope,
         range: &Range,
         start: &[u8],
         revision: i64,
@@ -112,7 +115,7 @@ impl Inner {
             let (start, options) = (start.to_vec(), options.clone());
             async move { Ok(connection.kv().get(start, Some(options)).await.map_err(Failure::from)?.0) }
         };
-        Ok(self.endpoints.ask(task, request).await?)
+        Ok(self.endpoints.ask(&Task::new("list", scope.path()), request).await?)
     }
 }
 
@@ -126,15 +129,19 @@ struct Read {
 
 impl Read {
     /// Counts the records of one more page. Returns how many bytes one has: on average, or in this page if that is more.
-    fn count(&mut self, task: &Task<'_>, page: &[PbKeyValue]) -> Result<usize> {
+    fn count(&mut self, page: &[PbKeyValue]) -> usize {
         let bytes: usize = page.iter().map(|record| record.key.len() + record.value.len()).sum();
         self.records += page.len();
         self.bytes += bytes;
-        if self.records > MAX_ENTRIES || self.bytes > MAX_BYTES {
-            let reason = format!("there is more than a list may hold ({MAX_ENTRIES} entries, {MAX_BYTES} bytes)");
-            return Err(task.error(ErrorKind::Unexpected, &reason));
+        (self.bytes / self.records.max(1)).max(bytes / page.len().max(1))
+    }
+
+    fn check(&self, task: &Task<'_>) -> Result<()> {
+        if self.entries.len() <= MAX_ENTRIES && self.bytes <= MAX_BYTES {
+            return Ok(());
         }
-        Ok((self.bytes / self.records.max(1)).max(bytes / page.len().max(1)))
+        let reason = format!("there is more than a list may hold ({MAX_ENTRIES} entries, {MAX_BYTES} bytes)");
+        Err(task.error(ErrorKind::Unexpected, &reason))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
 use registry_core::{Bytes, Error, ErrorKind, Index, Key, Lease, Result};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::backend::Inner;
 use crate::connection::Connection;
@@ -24,10 +24,15 @@ const UPDATES: usize = 3;
 impl Inner {
     pub(crate) async fn renew(&self, lease: &Lease) -> Result<()> {
         let task = Task::new("renew", lease.key().as_str());
-        let (id, begun) = (owned(&task, lease)?, Instant::now());
-        let (alive, seen) = match self.renew_with_others(lease, id).await {
+        let (id, in_use) = (owned(&task, lease)?, self.endpoints.in_use());
+        // Before any of the ways around a failure is prepared: nearly all renewals need none of them.
+        let together = match &in_use {
+            Some(connection) => self.renew_together(connection, lease, id).await,
+            None => None,
+        };
+        let (alive, seen) = match together {
             Some(answers) => answers,
-            None => Box::pin(self.renew_alone(&task, lease, id, begun)).await?,
+            None => Box::pin(self.renew_anywhere(&task, lease, id, in_use.as_ref())).await?,
         };
         match &seen.record {
             Some(record) if record.lease == id && alive => self.same_history(&task, lease, id, seen.index),
@@ -35,23 +40,35 @@ impl Inner {
         }
     }
 
-    /// In a round on the connection that is in use; `None` when nothing has come of that.
-    async fn renew_with_others(&self, lease: &Lease, id: i64) -> Option<(bool, Seen)> {
-        let connection = self.endpoints.in_use()?;
-        // Most of the time that there is for a short lease is left to asking alone, which finds an endpoint that answers.
-        connection.rounds().join(id, self.paths.key(lease.key()), PATIENCE.min(lease.ttl() / 12)).await
+    /// In a round on this connection; `None` when nothing has come of that.
+    async fn renew_together(&self, connection: &Connection, lease: &Lease, id: i64) -> Option<(bool, Seen)> {
+        connection.rounds().join(id, self.paths.key(lease.key()), patience(lease)).await
     }
 
-    async fn renew_alone(&self, task: &Task<'_>, lease: &Lease, id: i64, begun: Instant) -> Result<(bool, Seen)> {
+    /// On one endpoint after the other, in a round if it has one, or else alone. On the connection that was `tried`, no round has
+    /// answered in time.
+    async fn renew_anywhere(
+        &self,
+        task: &Task<'_>,
+        lease: &Lease,
+        id: i64,
+        tried: Option<&Connection>,
+    ) -> Result<(bool, Seen)> {
         let path = &self.paths.key(lease.key());
-        // An old server may confirm a lease that is revoked, and an entry may be removed while its lease lives: neither
-        // request says enough without the other.
         let request = |connection: Connection| async move {
+            if !tried.is_some_and(|tried| tried.is(&connection))
+                && let Some(answers) = self.renew_together(&connection, lease, id).await
+            {
+                return Ok(answers);
+            }
+            // An old server may confirm a lease that is revoked, and an entry may be removed while its lease lives: neither
+            // request says enough without the other.
             let (alive, seen) = tokio::join!(keep_alive(&connection, id), see(&connection, path));
             Ok((alive?, seen?))
         };
-        let limit = KEEPALIVE_LIMIT.saturating_sub(begun.elapsed());
-        Ok(self.endpoints.ask_within(task, limit, request).await?)
+        // What was waited for a round is part of what an endpoint is given.
+        let spent = if tried.is_some() { patience(lease) } else { Duration::ZERO };
+        Ok(self.endpoints.ask_within(task, KEEPALIVE_LIMIT.saturating_sub(spent), request).await?)
     }
 
     pub(crate) async fn update(&self, lease: &Lease, value: Bytes) -> Result<Lease> {
@@ -181,6 +198,11 @@ impl Inner {
         self.endpoints.ask(&task, delete).await?;
         Ok(true)
     }
+}
+
+/// How long a round is waited for. Most of the time that there is for a short lease is left to finding an endpoint that answers.
+fn patience(lease: &Lease) -> Duration {
+    PATIENCE.min(lease.ttl() / 12)
 }
 
 /// The etcd lease of a lease that may have come from anywhere.

@@ -94,9 +94,9 @@ impl Running {
         let said = Arc::<Mutex<VecDeque<String>>>::default();
         let (errors, kept) = (child.stderr.take().ok_or("there is no stderr")?, Arc::clone(&said));
         thread::spawn(move || {
-            for line in BufReader::new(errors).lines().map_while(Result::ok) {
+            for line in BufReader::new(errors).split(b'\n').map_while(Result::ok) {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.push_back(line);
+                kept.push_back(String::from_utf8_lossy(&line).into_owned());
                 if kept.len() > LINES {
                     kept.pop_front();
                 }

@@ -26,7 +26,8 @@ pub(super) async fn measure(bench: &Bench) -> Result<Section> {
     let target =
         "at least 0.9 times as many registrations per second as the raw client, with 1, 16, 128 and 1,024 tasks";
     let mut section = Section::new("Registration", target);
-    for kind in [Kind::EtcdV3, Kind::EtcdV2, Kind::Sqlite, Kind::Consul] {
+    let kinds = [Kind::EtcdV3, Kind::EtcdV2, Kind::Sqlite, Kind::Consul];
+    for kind in kinds.into_iter().filter(|kind| bench.is_wanted(*kind)) {
         let store = Store::start(kind).await?;
         let raw = Arc::new(Raw::connect(&store).await?);
         let promising = Raw::promising(&store)?.map(Arc::new);

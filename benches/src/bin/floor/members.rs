@@ -85,7 +85,8 @@ impl Target {
         }
         fs::rename(&temporary, &self.file)?;
         if self.lasting {
-            File::open(self.file.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+            let directory = self.file.parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
         }
         Ok(())
     }
