@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::Client;
+use etcd_client::{Client, Txn, TxnOp};
 use futures_util::future::join_all;
 use registry_core::{Registry, RegistryExt, Scope, State};
 use test_servers::{Etcd, Options, Version, fake_http, free_port};
@@ -79,6 +79,27 @@ pub(crate) async fn a_server_that_is_no_etcd_is_called_so() {
 }
 
 /// The old leader holds a keepalive for eight seconds, and the lease of a client that waits for it is gone.
+/// On a slow way five pages take longer than one request may.
+pub(crate) async fn each_page_of_a_list_has_as_much_time_as_any_request() {
+    const ENTRIES: usize = 5600;
+    let etcd = Etcd::start(Version::V3_5).await.unwrap();
+    let client = Client::connect([etcd.endpoint()], None).await.unwrap();
+    let names: Vec<_> = (0..ENTRIES).map(|number| key(&format!("m{number}"))).collect();
+    for keys in names.chunks(128) {
+        let puts: Vec<_> = keys.iter().map(|key| TxnOp::put(key.as_str(), "v", None)).collect();
+        client.kv_client().txn(Txn::new().and_then(puts)).await.unwrap();
+    }
+    let proxy = Proxy::start("127.0.0.1", etcd.endpoint()).await;
+    let (registry, scope) = (on(&proxy.endpoint()), Scope::from(dir()));
+    assert_eq!(registry.list(&scope).await.unwrap().entries.len(), ENTRIES);
+    proxy.ask_late(Duration::from_secs(2));
+    sleep(Duration::from_secs(1)).await;
+    let begun = Instant::now();
+    assert_eq!(registry.list(&scope).await.unwrap().entries.len(), ENTRIES);
+    assert!(begun.elapsed() > Duration::from_secs(8), "it was no slow way: {:?}", begun.elapsed());
+    assert_eq!(proxy.connections(), 1, "a good connection was given up");
+}
+
 pub(crate) async fn finding_2_a_hung_leader_costs_no_lease() {
     let mut members = cluster().await;
     let mut clients = Vec::new();

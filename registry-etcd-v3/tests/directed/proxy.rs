@@ -1,12 +1,14 @@
-//! A connection that loses what the server answers.
+//! A connection that loses what the server answers, or brings it what it is asked late.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
 
 /// Forwards to a server. Ends when it is dropped.
 pub(crate) struct Proxy {
@@ -21,7 +23,12 @@ struct Shared {
     /// Connections up to this number are subject to the budget.
     limited: AtomicUsize,
     connections: AtomicUsize,
+    /// How many milliseconds late each request is.
+    late: AtomicU64,
 }
+
+/// What a connection says of itself (pings, how much more it takes) is shorter than any request.
+const REQUEST: usize = 60;
 
 impl Proxy {
     /// Listens on this address of loopback, and forwards to `target`.
@@ -32,6 +39,7 @@ impl Proxy {
             budget: AtomicI64::new(0),
             limited: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
+            late: AtomicU64::new(0),
         });
         let forwarder = Arc::clone(&shared);
         let task = tokio::spawn(async move {
@@ -53,6 +61,11 @@ impl Proxy {
     pub(crate) fn lose_answers_after(&self, bytes: i64) {
         self.shared.budget.store(bytes, Ordering::SeqCst);
         self.shared.limited.store(self.connections(), Ordering::SeqCst);
+    }
+
+    /// From now on each request comes so much later.
+    pub(crate) fn ask_late(&self, by: Duration) {
+        self.shared.late.store(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
     /// How many connections there have been.
@@ -87,8 +100,17 @@ async fn forward(client: TcpStream, server: TcpStream, number: usize, shared: Ar
         }
     };
     let requests = async {
-        tokio::io::copy(&mut from_client, &mut to_server).await?;
-        to_server.shutdown().await
+        let mut buffer = vec![0; 4096];
+        loop {
+            let count = from_client.read(&mut buffer).await?;
+            if count == 0 {
+                return to_server.shutdown().await;
+            }
+            if count > REQUEST {
+                sleep(Duration::from_millis(shared.late.load(Ordering::SeqCst))).await;
+            }
+            to_server.write_all(&buffer[..count]).await?;
+        }
     };
     tokio::try_join!(answers, requests).map(drop)
 }
