@@ -92,7 +92,7 @@ pub(crate) async fn each_page_of_a_list_has_as_much_time_as_any_request() {
     let proxy = Proxy::start("127.0.0.1", etcd.endpoint()).await;
     let (registry, scope) = (on(&proxy.endpoint()), Scope::from(dir()));
     assert_eq!(registry.list(&scope).await.unwrap().entries.len(), ENTRIES);
-    proxy.ask_late(Duration::from_secs(2));
+    proxy.ask_late(Duration::from_millis(1700));
     sleep(Duration::from_secs(1)).await;
     let begun = Instant::now();
     assert_eq!(registry.list(&scope).await.unwrap().entries.len(), ENTRIES);
