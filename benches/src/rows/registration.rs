@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use registry::{Bytes, Dir, Key, RegisterOptions, Registry};
 use tokio::task::JoinSet;
 
+use super::fleet::rotated;
 use crate::Result;
 use crate::bench::Bench;
 use crate::harness::{FLOOR, FLOOR_WITH_PROMISES, Limit, OURS, Samples, Section, Unit};
@@ -38,16 +39,13 @@ pub(super) async fn measure(bench: &Bench) -> Result<Section> {
             for round in 0..bench.rounds(15, 3) {
                 bench.listen_for_noise();
                 let dir = |who: &str| format!("/registration/{tasks}-{round}/{who}");
-                // Who is first in a round is second in the next: a store grows as it is written to.
-                for turn in 0..2 {
-                    if (round + turn) % 2 == 0 {
-                        floor.push(vec![by_raw(&raw, &dir("floor"), tasks, each).await?]);
-                    } else {
-                        ours.push(vec![by_library(&registry, &dir("ours"), tasks, each).await?]);
+                // In turn: a store grows as it is written to.
+                for turn in rotated(round, if promising.is_some() { 3 } else { 2 }) {
+                    match (turn, &promising) {
+                        (0, _) => floor.push(vec![by_raw(&raw, &dir("floor"), tasks, each).await?]),
+                        (2, Some(raw)) => promises.push(vec![by_raw(raw, &dir("promises"), tasks, each).await?]),
+                        _ => ours.push(vec![by_library(&registry, &dir("ours"), tasks, each).await?]),
                     }
-                }
-                if let Some(raw) = &promising {
-                    promises.push(vec![by_raw(raw, &dir("promises"), tasks, each).await?]);
                 }
             }
             let case = format!("{kind}, {tasks} tasks");

@@ -1,14 +1,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::{Client, Txn, TxnOp};
+use etcd_client::Client;
 use futures_util::future::join_all;
 use registry_core::{Registry, RegistryExt, Scope, State};
 use test_servers::{Etcd, Options, Version, fake_http, free_port};
 use tokio::time::{Instant, sleep};
 
 use crate::proxy::Proxy;
-use crate::support::{dir, key, on, ttl, value};
+use crate::support::{admin, dir, fill, key, on, ttl, value};
 
 /// Every call succeeds, and in time, whatever the other endpoints are.
 pub(crate) async fn finding_1_one_good_endpoint_of_three_is_enough() {
@@ -78,28 +78,22 @@ pub(crate) async fn a_server_that_is_no_etcd_is_called_so() {
     assert!(error.to_string().contains(&fake.endpoint()), "{error}");
 }
 
-/// The old leader holds a keepalive for eight seconds, and the lease of a client that waits for it is gone.
 /// On a slow way five pages take longer than one request may.
 pub(crate) async fn each_page_of_a_list_has_as_much_time_as_any_request() {
     const ENTRIES: usize = 5600;
     let etcd = Etcd::start(Version::V3_5).await.unwrap();
-    let client = Client::connect([etcd.endpoint()], None).await.unwrap();
-    let names: Vec<_> = (0..ENTRIES).map(|number| key(&format!("m{number}"))).collect();
-    for keys in names.chunks(128) {
-        let puts: Vec<_> = keys.iter().map(|key| TxnOp::put(key.as_str(), "v", None)).collect();
-        client.kv_client().txn(Txn::new().and_then(puts)).await.unwrap();
-    }
+    fill(&mut admin(&etcd).await, (0..ENTRIES).map(|number| format!("m{number}")), b"v").await;
     let proxy = Proxy::start("127.0.0.1", etcd.endpoint()).await;
     let (registry, scope) = (on(&proxy.endpoint()), Scope::from(dir()));
     assert_eq!(registry.list(&scope).await.unwrap().entries.len(), ENTRIES);
     proxy.ask_late(Duration::from_millis(1700));
-    sleep(Duration::from_secs(1)).await;
     let begun = Instant::now();
     assert_eq!(registry.list(&scope).await.unwrap().entries.len(), ENTRIES);
     assert!(begun.elapsed() > Duration::from_secs(8), "it was no slow way: {:?}", begun.elapsed());
     assert_eq!(proxy.connections(), 1, "a good connection was given up");
 }
 
+/// The old leader holds a keepalive for eight seconds, and the lease of a client that waits for it is gone.
 pub(crate) async fn finding_2_a_hung_leader_costs_no_lease() {
     let mut members = cluster().await;
     let mut clients = Vec::new();

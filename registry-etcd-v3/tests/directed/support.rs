@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_client::Client;
+use etcd_client::{Client, Txn, TxnOp};
 use futures_util::StreamExt;
 use registry_core::{Batch, BatchStream, Bytes, Dir, ErrorKind, Index, Key, RegisterOptions, Result};
 use registry_etcd_v3::{Config, EtcdV3, connect};
@@ -23,6 +23,14 @@ pub(crate) fn with(endpoints: &str, change: impl FnOnce(&mut Config)) -> EtcdV3 
 /// A client that no backend stands in front of.
 pub(crate) async fn admin(etcd: &Etcd) -> Client {
     Client::connect([etcd.endpoint()], None).await.unwrap()
+}
+
+/// Puts an entry for each name, a hundred of them in one revision.
+pub(crate) async fn fill(admin: &mut Client, names: impl Iterator<Item = String>, value: &[u8]) {
+    let puts: Vec<_> = names.map(|name| TxnOp::put(key(&name).as_str(), value, None)).collect();
+    for puts in puts.chunks(100) {
+        admin.txn(Txn::new().and_then(puts)).await.unwrap();
+    }
 }
 
 pub(crate) fn dir() -> Dir {

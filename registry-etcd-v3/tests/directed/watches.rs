@@ -1,14 +1,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::{Client, DeleteOptions, Txn, TxnOp};
+use etcd_client::{Client, DeleteOptions};
 use futures_util::StreamExt;
 use registry_core::{Cause, Change, ErrorKind, Event, Gap, Index, MAX_VALUE, Registry, RegistryExt, Scope, Snapshot};
 use registry_etcd_v3::EtcdV3;
 use test_servers::{Etcd, Version};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{admin, changes, compact, dir, key, next, on, refused, ttl, value};
+use crate::support::{admin, changes, compact, dir, fill, key, next, on, refused, ttl, value};
 
 pub(crate) async fn row_3_12_a_compaction_while_away_is_a_gap() {
     for version in Version::ALL {
@@ -62,12 +62,7 @@ pub(crate) async fn findings_5_and_6_ten_thousand_members() {
         let scope = Scope::from(dir());
         let start = registry.list(&scope).await.unwrap().index;
         let name = |number: usize| format!("{number:05}-{}", "n".repeat(230));
-        for block in 0..100 {
-            let puts: Vec<_> = (0..100)
-                .map(|number| TxnOp::put(key(&name(block * 100 + number)).as_str(), vec![b'v'; 300], None))
-                .collect();
-            admin.txn(Txn::new().and_then(puts)).await.unwrap();
-        }
+        fill(&mut admin, (0..10_000).map(name), &[b'v'; 300]).await;
         let listed = registry.list(&scope).await.unwrap();
         assert_eq!(listed.entries.len(), 10_000);
         assert!(listed.entries.iter().enumerate().all(|(number, entry)| entry.name.as_str() == name(number)));

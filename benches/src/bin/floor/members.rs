@@ -9,7 +9,6 @@ use tokio::task::spawn_blocking;
 
 use crate::Result;
 
-#[derive(Clone)]
 pub(crate) enum Output {
     File(Target),
     Changes,
