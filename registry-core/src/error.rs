@@ -35,6 +35,9 @@ pub enum ErrorKind {
     Unsupported,
     /// The server answered what the protocol does not allow.
     Unexpected,
+    /// The task that did this was ended before it knew the outcome: its runtime was shut down, or it panicked. The operation
+    /// may have happened or not.
+    Aborted,
 }
 
 /// Whether the same call may succeed later.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions, KvClient, LeaseClient, WatchClient};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, OnceCell, mpsc};
 
 use crate::access::Access;
 use crate::error::{Answer, Failure, Verdict};
@@ -36,6 +36,8 @@ struct Inner {
     token: AtomicU64,
     version: OnceCell<Version>,
     rounds: Rounds,
+    /// Closed when the runtime that drives the connection has ended.
+    driven: mpsc::Sender<()>,
 }
 
 impl Connection {
@@ -63,6 +65,7 @@ impl Connection {
             token: AtomicU64::new(0),
             version: OnceCell::new(),
             rounds: Rounds::default(),
+            driven: driven(),
         }));
         connection.authenticate(access, 0).await?;
         Ok(connection)
@@ -107,8 +110,9 @@ impl Connection {
         self.0.rounds.end();
     }
 
+    /// Whether another connection has to be made. One that was made on a runtime which has ended can do nothing any more.
     pub(crate) fn is_condemned(&self) -> bool {
-        self.0.condemned.load(Ordering::Acquire)
+        self.0.condemned.load(Ordering::Acquire) || self.0.driven.is_closed()
     }
 
     pub(crate) fn kv(&self) -> KvClient {
@@ -136,6 +140,14 @@ impl Connection {
         };
         self.0.version.get_or_try_init(ask).await.copied()
     }
+}
+
+/// A channel that closes when the current runtime ends.
+fn driven() -> mpsc::Sender<()> {
+    let (driven, mut held) = mpsc::channel(1);
+    // Ends with the connection, if that is first.
+    tokio::spawn(async move { held.recv().await });
+    driven
 }
 
 /// Whatever an authentication met, the request that needed it was not sent.

@@ -213,6 +213,13 @@ impl Endpoints {
         self.all[self.current.load(Ordering::Acquire)].connected()
     }
 
+    /// For a request on this connection that is not made by [`ask`](Self::ask): a caller that gives it up too late leaves the
+    /// endpoint, unless it is settled by then.
+    pub(crate) fn attempt_on(&self, connection: &Connection) -> Attempt<'_> {
+        let (at, connection) = (connection.at(), Some(connection.clone()));
+        Attempt { endpoints: self, at, connection, began: Instant::now(), settled: false }
+    }
+
     async fn connection(&self, at: usize) -> Answer<Connection> {
         let endpoint = &self.all[at];
         if let Some(connection) = endpoint.connected() {
@@ -268,7 +275,7 @@ impl Endpoints {
 
 /// One request to one endpoint. A caller that gives up while it runs has found the endpoint too slow, so the next call
 /// must not find it again.
-struct Attempt<'a> {
+pub(crate) struct Attempt<'a> {
     endpoints: &'a Endpoints,
     at: usize,
     connection: Option<Connection>,
@@ -277,6 +284,11 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// The endpoint is not to blame, or was blamed already.
+    pub(crate) fn over(mut self) {
+        self.settled = true;
+    }
+
     fn settle(mut self, failed: bool) {
         self.settled = true;
         if failed {

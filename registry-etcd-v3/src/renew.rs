@@ -25,15 +25,21 @@ impl Inner {
     pub(crate) async fn renew(&self, lease: &Lease) -> Result<()> {
         let task = Task::new("renew", lease.key().as_str());
         let (id, in_use) = (owned(&task, lease)?, self.endpoints.in_use());
+        // A caller that gives up has waited for this endpoint from here on.
+        let attempt = in_use.as_ref().map(|connection| self.endpoints.attempt_on(connection));
         // Before any of the ways around a failure is prepared: nearly all renewals need none of them.
         let together = match &in_use {
             Some(connection) => self.renew_together(connection, lease, id).await,
             None => None,
         };
-        let (alive, seen) = match together {
-            Some(answers) => answers,
-            None => Box::pin(self.renew_anywhere(&task, lease, id, in_use.as_ref())).await?,
+        let answers = match together {
+            Some(answers) => Ok(answers),
+            None => Box::pin(self.renew_anywhere(&task, lease, id, in_use.as_ref())).await,
         };
+        if let Some(attempt) = attempt {
+            attempt.over();
+        }
+        let (alive, seen) = answers?;
         match &seen.record {
             Some(record) if record.lease == id && alive => self.same_history(&task, lease, id, seen.index),
             _ => Err(Box::pin(self.why_lost(&task, lease, id, seen)).await),

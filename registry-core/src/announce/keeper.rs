@@ -22,7 +22,10 @@ use crate::subscription::{Event, SubscribeOptions, Subscription};
 /// The longest wait between two attempts while the registry cannot be reached.
 const RETRY_MAX: Duration = Duration::from_secs(3);
 /// The longest that registering, updating or releasing may take.
-const CALL_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// An entry that was lost earlier than this after it was registered is registered again after a wait, which grows: whatever
+/// takes it away may take it away again.
+const LASTING: Duration = Duration::from_secs(10);
 
 /// So many moments are there between two renewals at which all registrations of one process are renewed: of those that come
 /// together, a hundred cost little more than one.
@@ -42,6 +45,8 @@ pub(super) enum Command {
 enum Phase {
     /// Tries to register until it succeeds.
     Registering,
+    /// Waits before the next attempt to register.
+    Waiting(Moment),
     /// Holds a lease. The deadline is when it may end: the time the last good renewal was *sent*, plus its time to live.
     Keeping { lease: Lease, deadline: Moment },
     /// Nothing is left to do.
@@ -64,9 +69,18 @@ pub(super) struct Keeper {
     unanswered_until: Option<Moment>,
     /// The same for an attempt that had no answer in time: the registry may have taken it, or take it yet.
     may_stand_until: Option<Moment>,
+    /// True while an attempt to register has no answer yet.
+    attempting: bool,
     /// Hears of the first time that the entry stands, or of why it cannot.
     ready: Option<oneshot::Sender<Result<()>>>,
+    /// Between attempts while the registry does not answer.
     backoff: Backoff,
+    /// Between a loss and the next registration.
+    reregistering: Backoff,
+    /// When the entry was last registered.
+    registered: Option<Moment>,
+    /// True when it has ended as it should.
+    ended: bool,
 }
 
 impl Keeper {
@@ -92,8 +106,12 @@ impl Keeper {
             status,
             unanswered_until: None,
             may_stand_until: None,
+            attempting: false,
             ready: Some(ready),
             backoff,
+            reregistering: Backoff::new(Duration::from_millis(100), RETRY_MAX),
+            registered: None,
+            ended: false,
         }
     }
 
@@ -103,28 +121,36 @@ impl Keeper {
         let mut phase = Phase::Registering;
         loop {
             phase = match phase {
-                Phase::Registering => self.register(&mut inbox).await,
+                Phase::Registering => self.register().await,
+                Phase::Waiting(until) => self.rest(until, &mut inbox).await,
                 Phase::Keeping { lease, deadline } => {
                     // There is nothing to watch before the entry stands.
                     let own = own.get_or_insert_with(|| self.watch_own_entry());
                     self.keep(lease, deadline, &mut inbox, own).await
                 }
-                Phase::Over => return,
+                Phase::Over => {
+                    self.ended = true;
+                    return;
+                }
             };
         }
     }
 
     /// `Registering`: until it stands, with backoff and no limit. The first time, a permanent error ends it.
-    async fn register(&mut self, inbox: &mut mpsc::Receiver<Command>) -> Phase {
+    async fn register(&mut self) -> Phase {
         let sent = Moment::now();
         let call = self.registry.register(&self.key, self.value.clone(), &self.options);
-        match limited(CALL_LIMIT, "register", call).await {
+        self.attempting = true;
+        let answer = limited(CALL_LIMIT, "register", call).await;
+        self.attempting = false;
+        match answer {
             Ok(lease) => {
                 // From now on the name is ours or free. To take it again with `Any` would rob a successor. Where there are
                 // no conditions, no name is anybody's alone.
                 if self.registry.capabilities().conditions {
                     self.options.condition = Condition::Absent;
                 }
+                self.registered = Some(sent);
                 self.granted(lease, sent)
             }
             Err(error) => {
@@ -146,7 +172,7 @@ impl Keeper {
                 // What is refused is not mended by haste.
                 let wait = if refused { jitter(self.ttl.max(RETRY_MAX) / 3, 0.5) } else { self.backoff.next_wait() };
                 self.tell(if refused { State::Refused } else { State::Lost }, Some(error));
-                self.rest(Moment::now() + wait, inbox).await
+                Phase::Waiting(Moment::now() + wait)
             }
         }
     }
@@ -295,9 +321,16 @@ impl Keeper {
         }
     }
 
-    fn after_a_loss(&self) -> Phase {
+    fn after_a_loss(&mut self) -> Phase {
         // Who still waits for the first registration has not owned anything yet.
-        if self.options.single_ownership && self.ready.is_none() { Phase::Over } else { Phase::Registering }
+        if self.options.single_ownership && self.ready.is_none() {
+            return Phase::Over;
+        }
+        if self.registered.is_none_or(|registered| (registered + LASTING).is_over()) {
+            self.reregistering.reset();
+            return Phase::Registering;
+        }
+        Phase::Waiting(Moment::now() + self.reregistering.next_wait())
     }
 
     /// Waits for a call that has this limit; tells of the loss when its moment comes, although the call is still under way.
@@ -405,6 +438,28 @@ impl Keeper {
             None => error,
         }
     }
+}
+
+impl Drop for Keeper {
+    /// A keeper that could not end as it should does not renew any more, and nobody knows what became of its last request.
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.tell(State::Lost, Some(aborted(&self.key)));
+        if self.attempting || self.may_stand_until.is_some_and(|until| !until.is_over()) {
+            // Which lease the entry has, if there is one, nobody knows.
+            self.status.send_if_modified(|status| status.lease.take().is_some());
+        }
+    }
+}
+
+/// The error of whoever asks a keeper that could not answer.
+pub(super) fn aborted(key: &Key) -> Error {
+    let message = format!(
+        "{key} is not renewed any more: the task that renewed it was ended (its runtime was shut down, or it panicked)"
+    );
+    Error::new(ErrorKind::Aborted, message)
 }
 
 /// From when on the entry may be gone. A little before the end of its time: clocks differ, and answers travel.

@@ -15,10 +15,11 @@ use crate::clock::Moment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
 use crate::lease::Lease;
+use crate::limit::limited;
 use crate::name::Key;
 use crate::options::{RegisterOptions, check_value};
 use crate::registry::Registry;
-use keeper::{Command, Keeper};
+use keeper::{CALL_LIMIT, Command, Keeper, aborted};
 
 /// How a registration stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,6 +77,7 @@ impl Status {
 /// Dropping it releases the entry as well as that can be done in the background; the time to live is the backstop.
 #[derive(Debug)]
 pub struct Registration {
+    registry: Arc<dyn Registry>,
     key: Key,
     commands: mpsc::Sender<Command>,
     status: watch::Receiver<Status>,
@@ -90,9 +92,9 @@ impl Registration {
         let (commands, inbox) = mpsc::channel(8);
         let (status, seen) = watch::channel(Status { state: State::Lost, error: None, lease: None, held_until: None });
         let (ready, first) = oneshot::channel();
-        let keeper = Keeper::new(registry, key.clone(), value, options, ttl, status, ready);
+        let keeper = Keeper::new(Arc::clone(&registry), key.clone(), value, options, ttl, status, ready);
         tokio::spawn(keeper.run(inbox));
-        Ok(Self { key, commands, status: seen, first: Some(first) })
+        Ok(Self { registry, key, commands, status: seen, first: Some(first) })
     }
 
     /// Returns when the entry has come to stand for the first time: at once, when it has before. Cancel safe.
@@ -101,7 +103,7 @@ impl Registration {
     /// As [`announce`](crate::RegistryExt::announce). Then it is over.
     pub async fn stands(&mut self) -> Result<()> {
         let Some(first) = &mut self.first else { return Ok(()) };
-        let result = first.await.unwrap_or_else(|_| Err(gone()));
+        let result = first.await.unwrap_or_else(|_| Err(self.over()));
         self.first = None;
         result?;
         self.status.mark_unchanged();
@@ -175,11 +177,21 @@ impl Registration {
     ///
     /// # Errors
     /// As the backend says, when it could not be told. [`ErrorKind::Timeout`] also when the entry was only about to stand, and
-    /// an attempt to register it had no answer: the registry may have taken it, or take it yet.
+    /// an attempt to register it had no answer: the registry may have taken it, or take it yet. `Aborted` likewise, when the
+    /// task that made the attempt was ended.
     pub async fn deregister(self) -> Result<()> {
+        let before = self.status();
         match self.ask(Command::Deregister).await {
             // The keeper ended by itself: evicted or lost for good. There is nothing to give back.
             Err(error) if matches!(error.kind(), ErrorKind::Evicted | ErrorKind::LeaseLost) => Ok(()),
+            // The keeper was ended, and the entry may well be there. The request is made here, on the caller's runtime.
+            Err(error) if error.kind() == ErrorKind::Aborted => {
+                let released = before.lease.filter(|_| matches!(before.state, State::Held { .. } | State::Renewing));
+                match self.status().lease.or(released) {
+                    Some(lease) => limited(CALL_LIMIT, "deregister", self.registry.deregister(&lease)).await,
+                    None => Err(error),
+                }
+            }
             result => result,
         }
     }
@@ -205,6 +217,7 @@ impl Registration {
     fn over(&self) -> Error {
         match &*self.status.borrow() {
             Status { state: State::Evicted, .. } => gone(),
+            Status { error: Some(error), .. } if error.kind() == ErrorKind::Aborted => aborted(&self.key),
             Status { error, .. } => {
                 let over = Error::new(ErrorKind::LeaseLost, "this registration is over: it was lost");
                 error.clone().into_iter().fold(over, Error::because)

@@ -1,6 +1,6 @@
 //! Every trial, and what a backend must be able to do for it.
 
-use super::{Trial, announcing, contract, leases, reading, sharing, states, subscribing, watching};
+use super::{Trial, announcing, contract, leases, reading, runtimes, sharing, states, subscribing, watching};
 use crate::options::{Capabilities, WatchKind};
 
 /// What a backend must be able to do for a trial to make sense.
@@ -186,6 +186,11 @@ trials! {
         dropping_a_registration_releases_it,
         giving_up_an_announcement_leaves_nothing,
         what_is_left_can_be_taken_over,
+    }
+    [Register & Watch] runtimes {
+        a_handle_works_on_the_next_runtime,
+        a_registration_says_that_its_runtime_has_ended,
+        subscriptions_of_several_runtimes_share_a_handle,
     }
     [Register & Watch & Ownership] announcing {
         a_name_that_was_taken_over_is_left_alone,

@@ -21,6 +21,7 @@ mod gate;
 mod leases;
 mod list;
 mod reading;
+mod runtimes;
 mod sharing;
 mod states;
 mod subscribing;

@@ -71,6 +71,29 @@ pub(crate) async fn a_call_that_was_given_up_counts_against_its_endpoint() {
     tokio::time::timeout(less, registry.list(&Scope::from(dir()))).await.expect("the other endpoint").unwrap();
 }
 
+/// A caller that leaves each renewal early is not kept at an endpoint that hangs, although no single part of a renewal lasts
+/// long.
+pub(crate) async fn a_renewal_that_was_given_up_counts_against_its_endpoint() {
+    let mut members = cluster().await;
+    // A follower comes first: the others go on without it.
+    let leader = leader(&members).await;
+    members.swap(2, leader);
+    let endpoints: Vec<_> = members.iter().map(Etcd::endpoint).collect();
+    let registry = on(&endpoints.join(","));
+    let lease = registry.register(&key("a"), value(), &ttl(60)).await.unwrap();
+    // The second one goes in a round.
+    registry.renew(&lease).await.unwrap();
+    registry.renew(&lease).await.unwrap();
+    members[0].pause().await.unwrap();
+    let mut attempts = 0;
+    while tokio::time::timeout(Duration::from_millis(540), registry.renew(&lease)).await.is_err() {
+        attempts += 1;
+        // One more than needed: a busy machine may take longer than that for a new connection.
+        assert!(attempts <= 2, "each renewal asks the endpoint that hangs first");
+    }
+    members[0].unpause().await.unwrap();
+}
+
 pub(crate) async fn a_server_that_is_no_etcd_is_called_so() {
     let fake = fake_http(200, "text/html", "<h1>It works!</h1>").await.unwrap();
     let error = on(&fake.endpoint()).list(&Scope::from(dir())).await.unwrap_err();
@@ -96,19 +119,7 @@ pub(crate) async fn each_page_of_a_list_has_as_much_time_as_any_request() {
 /// The old leader holds a keepalive for eight seconds, and the lease of a client that waits for it is gone.
 pub(crate) async fn finding_2_a_hung_leader_costs_no_lease() {
     let mut members = cluster().await;
-    let mut clients = Vec::new();
-    for member in &members {
-        clients.push(Client::connect([member.endpoint()], None).await.unwrap());
-    }
-    let status = clients[0].status().await.unwrap();
-    let leader = {
-        let mut found = None;
-        for (number, client) in clients.iter_mut().enumerate() {
-            let id = client.status().await.unwrap().header().unwrap().member_id();
-            found = found.or((id == status.leader()).then_some(number));
-        }
-        found.expect("a leader")
-    };
+    let leader = leader(&members).await;
     // The leader comes first, so it is the endpoint in use.
     members.swap(0, leader);
     let endpoints: Vec<_> = members.iter().map(Etcd::endpoint).collect();
@@ -126,6 +137,17 @@ pub(crate) async fn finding_2_a_hung_leader_costs_no_lease() {
     assert_eq!(registration.token(), Some(token), "it is still the same registration");
     members[0].unpause().await.unwrap();
     registration.deregister().await.unwrap();
+}
+
+/// Which of the members leads.
+async fn leader(members: &[Etcd]) -> usize {
+    let (mut leader, mut ids) = (0, Vec::new());
+    for member in members {
+        let status = Client::connect([member.endpoint()], None).await.unwrap().status().await.unwrap();
+        leader = status.leader();
+        ids.push(status.header().unwrap().member_id());
+    }
+    ids.iter().position(|id| *id == leader).expect("a leader")
 }
 
 /// Three members of one cluster, in processes: they must reach each other.

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
             finding_1_one_good_endpoint_of_three_is_enough,
             when_no_endpoint_answers_all_are_named,
             a_call_that_was_given_up_counts_against_its_endpoint,
+            a_renewal_that_was_given_up_counts_against_its_endpoint,
             a_server_that_is_no_etcd_is_called_so,
             each_page_of_a_list_has_as_much_time_as_any_request,
             finding_2_a_hung_leader_costs_no_lease,

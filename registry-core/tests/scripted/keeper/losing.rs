@@ -222,3 +222,50 @@ async fn an_outage_that_turns_into_a_refusal_is_told() {
     }
     assert_eq!(record.words(), ["held", "renewing", "renewing"]);
 }
+
+/// Registering again without a pause was seen 4,000 times a second, where two clocks did not agree.
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_is_lost_again_and_again_is_registered_with_pauses() {
+    for conditions in [true, false] {
+        let mut able = Capabilities::full();
+        able.conditions = conditions;
+        let fake = Fake::with(able);
+        let registration = announce_with(&fake, options()).await;
+        let begun = Instant::now();
+        while begun.elapsed() < seconds(120) {
+            if fake.value("a").is_some() {
+                pass(millis(2)).await;
+                fake.forget("a");
+            }
+            pass(millis(2)).await;
+        }
+        let in_a_minute = fake.times(Op::Register).iter().filter(|at| **at >= begun + seconds(60)).count();
+        assert!((10..=60).contains(&in_a_minute), "{in_a_minute} registrations a minute");
+        let first: Vec<_> =
+            fake.times(Op::Register).iter().take_while(|at| **at < begun + seconds(60)).copied().collect();
+        assert!(first.len() <= 60, "{} registrations in the first minute", first.len());
+        assert!(first[1] - begun < millis(200), "the first loss is repaired soon");
+        // Afterwards one that lasts is registered again at once.
+        pass(seconds(60)).await;
+        assert!(registration.token().is_some());
+        let before = fake.count(Op::Register);
+        fake.forget("a");
+        pass(millis(20)).await;
+        assert_eq!(fake.count(Op::Register), before + 1);
+    }
+}
+
+/// Where nobody owns a name, two who want it must not overwrite each other without a pause.
+#[tokio::test(start_paused = true)]
+async fn two_who_keep_one_name_do_so_with_pauses() {
+    let mut able = Capabilities::full();
+    able.conditions = false;
+    let fake = Fake::with(able);
+    let both = [announce_with(&fake, options()).await, announce_with(&fake, options()).await];
+    pass(seconds(60)).await;
+    let before = fake.count(Op::Register);
+    pass(seconds(60)).await;
+    let registrations = fake.count(Op::Register) - before;
+    assert!(registrations <= 120, "{registrations} registrations of two in a minute");
+    drop(both);
+}
