@@ -103,7 +103,10 @@ impl Registration {
     /// As [`announce`](crate::RegistryExt::announce). Then it is over.
     pub async fn stands(&mut self) -> Result<()> {
         let Some(first) = &mut self.first else { return Ok(()) };
-        let result = first.await.unwrap_or_else(|_| Err(self.over()));
+        let result = match first.await {
+            Ok(result) => result,
+            Err(_) => Err(self.over().await),
+        };
         self.first = None;
         result?;
         self.status.mark_unchanged();
@@ -208,13 +211,18 @@ impl Registration {
     async fn ask(&self, command: impl FnOnce(oneshot::Sender<Result<()>>) -> Command) -> Result<()> {
         let (reply, answer) = oneshot::channel();
         if self.commands.send(command(reply)).await.is_err() {
-            return Err(self.over());
+            return Err(self.over().await);
         }
-        answer.await.unwrap_or_else(|_| Err(self.over()))
+        match answer.await {
+            Ok(result) => result,
+            Err(_) => Err(self.over().await),
+        }
     }
 
-    /// Why the keeper has ended without being asked.
-    fn over(&self) -> Error {
+    /// Why the keeper has ended without being asked. It says so last of all.
+    async fn over(&self) -> Error {
+        let mut status = self.watch();
+        while status.changed().await.is_ok() {}
         match &*self.status.borrow() {
             Status { state: State::Evicted, .. } => gone(),
             Status { error: Some(error), .. } if error.kind() == ErrorKind::Aborted => aborted(&self.key),

@@ -3,6 +3,7 @@
 mod ending;
 mod losing;
 mod renewing;
+mod runtimes;
 mod single;
 mod starting;
 mod watching;
