@@ -135,6 +135,9 @@ pub(crate) enum Command {
         /// Tell what changed after this index, instead of beginning with all members
         #[arg(long, value_name = "INDEX")]
         from: Option<String>,
+        /// How long members that may have expired in an outage are kept [default: 90s with a command, else 0s]
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "from")]
+        grace: Option<Duration>,
         /// The command; it gets the members as JSON on stdin
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<String>,

@@ -49,7 +49,8 @@ impl Following {
     /// Takes every change in from now on; none that came since the list is missed.
     pub(crate) fn start(&mut self, session: &Session) {
         for (watch, snapshot) in self.listed.drain(..) {
-            let mut events = session.registry.subscribe_from(&watch.dir, snapshot);
+            let options = session.configuration.subscribe_options(&watch);
+            let mut events = session.registry.subscribe_from(&watch.dir, snapshot, options);
             let memberships = self.memberships.clone();
             self.tasks.spawn(async move {
                 let mut view = View::default();
@@ -110,7 +111,7 @@ mod tests {
     /// What is said follows from how the view was told to stand.
     #[test]
     fn an_outage_that_turns_into_a_refusal_is_news_once() {
-        let watch = WatchSpec { name: "db".into(), dir: Dir::new("/clusters/db").unwrap() };
+        let watch = WatchSpec { name: "db".into(), dir: Dir::new("/clusters/db").unwrap(), grace: None };
         let interrupted = |kind| Event::Interrupted {
             error: Error::new(kind, "why"),
             retry_in: Duration::from_secs(1),

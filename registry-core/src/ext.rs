@@ -35,8 +35,13 @@ pub trait RegistryExt: Registry + sealed::Sealed {
     /// Follows a scope from a list that the caller has made of it: every change after it is told, or a snapshot that makes
     /// up for them. Unlike [`subscribe_after`](Self::subscribe_after) it knows what was there, so nothing has to be read
     /// a second time.
-    fn subscribe_from(self: &Arc<Self>, scope: impl Into<Scope>, listed: Snapshot) -> Subscription {
-        Subscription::start_from(Arc::new(Arc::clone(self)), scope.into(), listed)
+    fn subscribe_from(
+        self: &Arc<Self>,
+        scope: impl Into<Scope>,
+        listed: Snapshot,
+        options: SubscribeOptions,
+    ) -> Subscription {
+        Subscription::start_from(Arc::new(Arc::clone(self)), scope.into(), listed, options)
     }
 
     /// Registers an entry and keeps it. Returns when it stands; while the registry cannot be reached it goes on trying,

@@ -162,6 +162,16 @@ impl Scope {
     }
 }
 
+impl Scope {
+    /// The key of the entry that has this name in this scope; `None` when it can have no such entry.
+    pub fn key_of(&self, name: &Name) -> Option<Key> {
+        match self {
+            Scope::Directory(dir) => Key::new(dir, name).ok(),
+            Scope::Entry(key) => (key.name() == *name).then(|| key.clone()),
+        }
+    }
+}
+
 impl From<Dir> for Scope {
     fn from(dir: Dir) -> Self {
         Scope::Directory(dir)

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::entry::{Batch, Snapshot};
+use crate::clock::Moment;
+use crate::entry::{Batch, Removed, Snapshot};
 use crate::error::Result;
 use crate::index::Index;
 use crate::lease::Lease;
@@ -93,6 +94,21 @@ pub trait Registry: fmt::Debug + Send + Sync + 'static {
     /// `Compacted` (also as the stream's last item) when changes after `after` may have been forgotten, or when `after`
     /// lies in another epoch or in the future: list again.
     async fn watch(&self, scope: &Scope, after: Index) -> Result<BatchStream>;
+
+    /// When this backend last noticed that another server leads; `None` if it never did, or cannot know. Makes no request.
+    ///
+    /// A server that leads no more and does not know it yet may end leases of living owners, so removals mean less for a while.
+    /// A backend notices it no later than with the first batch of a watch in which it shows.
+    fn leader_changed(&self) -> Option<Moment> {
+        None
+    }
+
+    /// Finds out why the entry that was removed at `at` is gone, where a watch only says `Unknown`. `Deleted` is certain:
+    /// somebody removed it while its lease lived. A backend that cannot find out says `Unknown`.
+    async fn why_removed(&self, key: &Key, at: Index) -> Result<Removed> {
+        let _ = (key, at);
+        Ok(Removed::Unknown)
+    }
 }
 
 /// What the asynchronous methods return, as `async_trait` writes it.
@@ -131,6 +147,10 @@ macro_rules! forward {
             forward!(remove(key: &Key) -> bool);
             forward!(list(scope: &Scope) -> Snapshot);
             forward!(watch(scope: &Scope, after: Index) -> BatchStream);
+            fn leader_changed(&self) -> Option<Moment> {
+                (**self).leader_changed()
+            }
+            forward!(why_removed(key: &Key, at: Index) -> Removed);
         }
     };
     ($method:ident($about:ident: &$kind:ty $(, $with:ident: $other:ty)?) -> $answer:ty) => {

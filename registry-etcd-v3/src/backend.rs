@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use registry_core::{
-    BatchStream, Bytes, Capabilities, Index, Info, Key, Lease, RegisterOptions, Registry, Result, Scope, Snapshot,
-    async_trait, check_value,
+    BatchStream, Bytes, Capabilities, Index, Info, Key, Lease, Moment, RegisterOptions, Registry, Removed, Result,
+    Scope, Snapshot, async_trait, check_value,
 };
 
 use crate::access::Access;
 use crate::config::Config;
 use crate::endpoints::Endpoints;
+use crate::leader::Leader;
 use crate::orphans::Orphans;
 use crate::watch;
 use crate::wire::Paths;
@@ -30,6 +31,7 @@ pub(crate) struct Inner {
     pub(crate) endpoints: Endpoints,
     pub(crate) paths: Paths,
     pub(crate) orphans: Orphans,
+    pub(crate) leader: Leader,
     /// What the version of the last server said.
     pub(crate) loses_events: AtomicBool,
 }
@@ -45,6 +47,7 @@ pub fn connect(config: impl Into<Config>) -> Result<EtcdV3> {
         paths: Paths::new(&address.prefix),
         endpoints: Endpoints::new(Access::new(address)?),
         orphans: Orphans::default(),
+        leader: Leader::default(),
         loses_events: AtomicBool::new(false),
     };
     Ok(EtcdV3 { inner: Arc::new(inner) })
@@ -88,6 +91,14 @@ impl Registry for EtcdV3 {
 
     async fn watch(&self, scope: &Scope, after: Index) -> Result<BatchStream> {
         watch::open(&self.inner, scope, after).await
+    }
+
+    fn leader_changed(&self) -> Option<Moment> {
+        self.inner.leader.changed()
+    }
+
+    async fn why_removed(&self, key: &Key, at: Index) -> Result<Removed> {
+        self.inner.why_removed(key, at).await
     }
 }
 

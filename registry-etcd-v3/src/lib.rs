@@ -11,6 +11,7 @@ mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod leader;
 mod list;
 mod orphans;
 mod register;

@@ -62,6 +62,7 @@ impl Inner {
                 Err(error) if error.kind() == ErrorKind::Compacted => return Ok(Pass::Torn(error.to_string())),
                 page => page?,
             };
+            self.leader.observe(page.header.as_ref());
             let stamp = stamp(page.header.as_ref()).map_err(|failure| failure.into_error("list", scope.path()))?;
             // Every page tells the newest revision; only that of the first one was asked for.
             let at: Index = *at.get_or_insert(stamp);

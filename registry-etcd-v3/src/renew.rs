@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
-use registry_core::{Bytes, Error, ErrorKind, Index, Key, Lease, Result};
+use etcd_client::{Compare, CompareOp, GetOptions, PutOptions, Txn, TxnOp};
+use registry_core::{Bytes, Error, ErrorKind, Index, Key, Lease, Removed, Result};
 use tokio::time::sleep;
 
 use crate::backend::Inner;
@@ -184,9 +184,38 @@ impl Inner {
             async move { Ok(connection.kv().txn(txn).await?) }
         };
         self.endpoints.ask(&task, request).await?;
-        // The entry is gone by now; a lease without one harms nobody for as long as it lasts.
-        self.revoke(&task, id).await;
+        // The lease is left to expire: for as long as it lives, `why_removed` tells that the entry did not expire with it.
         Ok(())
+    }
+
+    /// An entry expires with its lease. So one whose lease lives was removed by somebody.
+    pub(crate) async fn why_removed(&self, key: &Key, at: Index) -> Result<Removed> {
+        let (task, path) = (Task::new("why_removed", key.as_str()), self.paths.key(key));
+        let Some(before) = i64::try_from(at.position()).ok().filter(|at| *at > 1).map(|at| at - 1) else {
+            return Ok(Removed::Unknown);
+        };
+        let request = |connection: Connection| {
+            let (path, options) = (path.as_str(), GetOptions::new().with_keys_only().with_revision(before));
+            async move { Ok(connection.kv().get(path, Some(options)).await?.0) }
+        };
+        let lease = match self.endpoints.ask(&task, request).await {
+            Ok(response) if stamp(response.header.as_ref()).is_ok_and(|now| now.same_epoch(at)) => {
+                response.kvs.first().map(|record| record.lease)
+            }
+            Ok(_) => None,
+            Err(failed) if failed.error.kind() == ErrorKind::Compacted => None,
+            Err(failed) => return Err(failed.error),
+        };
+        match lease {
+            // It is not known what held the entry.
+            None => Ok(Removed::Unknown),
+            // Without a lease nothing expires.
+            Some(0) => Ok(Removed::Deleted),
+            Some(id) => {
+                let alive = self.endpoints.ask(&task, |connection| async move { is_alive(&connection, id).await });
+                Ok(if alive.await? { Removed::Deleted } else { Removed::Expired })
+            }
+        }
     }
 
     pub(crate) async fn remove(&self, key: &Key) -> Result<bool> {
@@ -245,7 +274,7 @@ async fn is_alive(connection: &Connection, id: i64) -> Answer<bool> {
 }
 
 async fn see(connection: &Connection, path: &str) -> Answer<Seen> {
-    let options = etcd_client::GetOptions::new().with_keys_only();
+    let options = GetOptions::new().with_keys_only();
     let response = connection.kv().get(path, Some(options)).await?.0;
     let index = stamp(response.header.as_ref())?;
     Ok(Seen { record: response.kvs.into_iter().next(), index })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use etcd_client::proto::PbWatchResponse;
+use etcd_client::proto::{PbResponseHeader, PbWatchResponse};
 use etcd_client::{GetOptions, WatchOptions, WatchRequestSender, WatchResponseStream};
 use futures_util::stream::unfold;
 use registry_core::{Batch, BatchStream, ErrorKind, Index, Result, Scope, batch_stream};
@@ -30,6 +30,8 @@ struct Opened {
     /// The sending half is never used for long, but dropping it closes the stream.
     requests: WatchRequestSender,
     messages: WatchResponseStream,
+    /// Of the confirmation.
+    header: Option<PbResponseHeader>,
     epoch: u64,
 }
 
@@ -61,6 +63,7 @@ pub(crate) async fn open(inner: &Arc<Inner>, scope: &Scope, after: Index) -> Res
     };
     let (opened, version) = inner.endpoints.ask(&task, request).await?;
     inner.loses_events.store(version.loses_events(), Ordering::Release);
+    inner.leader.observe(opened.header.as_ref());
     let told = Index::new(opened.epoch, after.position());
     let batches = Batches::new(inner.paths.clone(), scope.clone(), told, version.tells_true_progress());
     let watch =
@@ -102,7 +105,7 @@ async fn create(connection: Connection, range: &Range, start: i64, after: Index)
     if now.position() < after.position() && latest(&connection, range).await? < after.position() {
         return Err(Failure::compacted("the server has not come this far: it was wiped or restored"));
     }
-    Ok(Opened { connection, requests, messages, epoch: now.epoch() })
+    Ok(Opened { connection, requests, messages, header: first.header, epoch: now.epoch() })
 }
 
 /// The latest revision of the cluster: a member that has just come back may lag behind it, and that is no gap.
@@ -125,6 +128,7 @@ impl Watch {
                 message = self.opened.messages.message() => {
                     let message = message?.ok_or_else(Failure::ended)?;
                     (self.heard, self.asked) = (Instant::now(), None);
+                    self.inner.leader.observe(message.0.header.as_ref());
                     self.batches.take(message.0)?;
                 }
                 () = sleep_until(wake) => {

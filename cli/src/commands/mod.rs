@@ -55,7 +55,9 @@ pub(crate) async fn run(arguments: Arguments) -> Outcome {
             clusterwatch::run(open()?, clusterwatch::Words::sort(cluster_option, index_option, words)?).await
         }
         Command::Members { cluster, output, fail_empty } => members::run(open()?, &cluster, output, fail_empty).await,
-        Command::Watch { cluster, from, command } => watch::run(open()?, &cluster, from.as_deref(), command).await,
+        Command::Watch { cluster, from, grace, command } => {
+            watch::run(open()?, &cluster, from.as_deref(), grace, command).await
+        }
         Command::Register { own, once, output } => register::run(open()?, &own, once, output).await,
         Command::Evict { cluster, name } => evict::run(open()?, &cluster, &name).await,
         Command::Wait { cluster, min, output } => wait::run(open()?, &cluster, min, output).await,

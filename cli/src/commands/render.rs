@@ -49,7 +49,7 @@ pub(super) async fn run(session: Session, given: &[String], clusters: &[String],
 /// A cluster that the configuration need not know.
 fn ad_hoc(configuration: &Configuration, cluster: &str) -> Outcome<WatchSpec> {
     let name = cluster.rsplit('/').next().unwrap_or(cluster);
-    Ok(WatchSpec { name: name.to_owned(), dir: configuration.dir(cluster)? })
+    Ok(WatchSpec { name: name.to_owned(), dir: configuration.dir(cluster)?, grace: None })
 }
 
 fn template(pair: &str, watches: &[WatchSpec]) -> Outcome<FileSpec> {

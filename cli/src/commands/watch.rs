@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use processes::{Command, Input, Processes};
-use registry::{Backoff, Change, Entry, Event, Index, Name, RegistryExt, Snapshot, SubscribeOptions, Subscription};
+use registry::{
+    Backoff, Change, DEFAULT_GRACE, Entry, Event, Index, Name, RegistryExt, Snapshot, SubscribeOptions, Subscription,
+};
 use tokio::time::sleep;
 
 use crate::configuration::WatchSpec;
@@ -18,10 +20,18 @@ use crate::signals::Termination;
 /// How long one run of the command may take.
 const LIMIT: Duration = Duration::from_mins(1);
 
-pub(super) async fn run(session: Session, cluster: &str, from: Option<&str>, command: Vec<String>) -> Outcome {
-    let watch = WatchSpec { name: cluster.to_owned(), dir: session.configuration.dir(cluster)? };
+pub(super) async fn run(
+    session: Session,
+    cluster: &str,
+    from: Option<&str>,
+    grace: Option<Duration>,
+    command: Vec<String>,
+) -> Outcome {
+    let watch = WatchSpec { name: cluster.to_owned(), dir: session.configuration.dir(cluster)?, grace };
     let mut termination = Termination::listen()?;
-    let mut options = SubscribeOptions::new();
+    // A command acts on what it is told; what is only printed is what the registry says.
+    let grace = grace.unwrap_or(if command.is_empty() { Duration::ZERO } else { DEFAULT_GRACE });
+    let mut options = SubscribeOptions::new().grace(grace);
     if let Some(from) = from {
         options = options.after(from.parse::<Index>()?);
     }

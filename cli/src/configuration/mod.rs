@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use registry::{Dir, Key, RegisterOptions, Registry};
+use registry::{DEFAULT_GRACE, Dir, Key, RegisterOptions, Registry, SubscribeOptions};
 use registry_handlers::{FileSpec, NotifySpec};
 
 pub(crate) use probe::{HealthSpec, OnFail, ProbeSpec, ReadySpec, Target};
@@ -57,6 +57,8 @@ pub(crate) struct SelfSpec {
 pub(crate) struct WatchSpec {
     pub(crate) name: String,
     pub(crate) dir: Dir,
+    /// How long members that may have expired in an outage are kept, where it says so.
+    pub(crate) grace: Option<Duration>,
 }
 
 impl SelfSpec {
@@ -114,6 +116,13 @@ impl Configuration {
                 None => "there is no configuration file: write cluster-control.conf, or name one with --conf".into(),
             })
         })
+    }
+
+    /// How a cluster is followed by whoever acts on the loss of a member. Others keep their entries as long as this process
+    /// keeps its own, as far as anyone knows.
+    pub(crate) fn subscribe_options(&self, watch: &WatchSpec) -> SubscribeOptions {
+        let longest = self.own.as_ref().and_then(|own| own.ttl).unwrap_or_default().max(DEFAULT_GRACE);
+        SubscribeOptions::new().grace(watch.grace.unwrap_or(longest))
     }
 
     /// A cluster that the configuration names.

@@ -129,7 +129,7 @@ impl Cluster {
                 Some(file)
             }
         };
-        Ok((WatchSpec { name: self.name, dir }, file))
+        Ok((WatchSpec { name: self.name, dir, grace: None }, file))
     }
 }
 

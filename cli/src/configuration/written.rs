@@ -104,6 +104,8 @@ struct Watch {
     name: String,
     cluster: Option<String>,
     path: Option<String>,
+    #[serde(default, deserialize_with = "duration")]
+    grace: Option<Duration>,
 }
 
 /// Reads a TOML file.
@@ -163,7 +165,7 @@ impl Watch {
             (None, None) => cluster_dir(&self.name).map_err(wrong)?,
             (Some(_), Some(_)) => return Err(wrong("it has `path` and `cluster`; keep one".into())),
         };
-        Ok(WatchSpec { name: self.name, dir })
+        Ok(WatchSpec { name: self.name, dir, grace: self.grace })
     }
 }
 
@@ -196,6 +198,7 @@ mod tests {
             path = "/services/db"
             [[watch]]
             name = "redis"
+            grace = "20s"
             [[notify]]
             name = "reload"
             kind = "signal"
@@ -208,9 +211,11 @@ mod tests {
             "#,
         )
         .unwrap();
-        assert_eq!(configuration.own.unwrap().key.as_str(), "/clusters/web/10.0.0.1:80");
+        assert_eq!(configuration.own.as_ref().unwrap().key.as_str(), "/clusters/web/10.0.0.1:80");
         assert_eq!(configuration.watches[0].dir.as_str(), "/services/db");
         assert_eq!(configuration.watches[1].dir.as_str(), "/clusters/redis");
+        let graces: Vec<_> = configuration.watches.iter().map(|w| configuration.subscribe_options(w).grace).collect();
+        assert_eq!(graces, [Some(registry::DEFAULT_GRACE), Some(Duration::from_secs(20))]);
         assert_eq!(configuration.child.stop_timeout(), Duration::from_secs(3));
         assert_eq!(configuration.health.unwrap().on_fail, super::super::OnFail::Stop);
     }

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::entry::{Batch, Snapshot};
+use crate::clock::Moment;
+use crate::entry::{Batch, Removed, Snapshot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
 use crate::lease::Lease;
@@ -115,6 +116,15 @@ impl Registry for Gate {
             }
         });
         Ok(Box::pin(Cut { inner, closed, lost, over: false, _open: Arc::clone(&self.watches) }))
+    }
+
+    fn leader_changed(&self) -> Option<Moment> {
+        self.inner.leader_changed()
+    }
+
+    async fn why_removed(&self, key: &Key, at: Index) -> Result<Removed> {
+        self.pass()?;
+        self.inner.why_removed(key, at).await
     }
 }
 

@@ -75,7 +75,7 @@ pub(super) async fn a_subscription_goes_on_from_a_list(bench: &Bench) {
     let listed = bench.snapshot().await;
     bench.other.deregister(&lease).await.expect("released");
     bench.put("c", "1").await;
-    let mut subscription = bench.registry.subscribe_from(&bench.dir, listed);
+    let mut subscription = bench.registry.subscribe_from(&bench.dir, listed, SubscribeOptions::new());
     let mut told = Vec::new();
     while told.len() < 2 {
         match next_event(&mut subscription).await {

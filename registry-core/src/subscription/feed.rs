@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use tokio::time::Instant;
+
 use super::queue::{Pushed, Queue};
 use super::view::View;
 use super::{Cause, Event, Gap};
@@ -23,6 +25,8 @@ pub(super) struct Feed {
     next: u64,
     /// How many lists were asked for.
     asked: u64,
+    /// When the last disturbance ended: see [`disturb`](Self::disturb).
+    disturbed: Option<Instant>,
     /// True when nobody reads the registry any more.
     over: bool,
     /// Who is to be woken, when nobody has to wait for this any more.
@@ -31,7 +35,7 @@ pub(super) struct Feed {
 
 impl Feed {
     pub(super) fn new(view: View) -> Self {
-        Self { view, queues: BTreeMap::new(), next: 0, asked: 0, over: false, awake: Vec::new() }
+        Self { view, queues: BTreeMap::new(), next: 0, asked: 0, disturbed: None, over: false, awake: Vec::new() }
     }
 
     /// Those for whom something waits since this was last asked.
@@ -101,6 +105,17 @@ impl Feed {
             }
         });
         told
+    }
+
+    /// Until now members may have expired because they could not renew.
+    pub(super) fn disturb(&mut self) {
+        self.disturbed = Some(Instant::now());
+    }
+
+    /// When that was the last time. It does not wait in a queue: a slow subscriber needs to know it with the changes that
+    /// follow from it.
+    pub(super) fn disturbed(&self) -> Option<Instant> {
+        self.disturbed
     }
 
     /// Tells of an interruption.

@@ -2,11 +2,13 @@
 
 mod audit;
 mod feed;
+mod grace;
 mod hub;
 mod queue;
 mod recovery;
 mod view;
 
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,6 +21,10 @@ use crate::index::Index;
 use crate::name::Scope;
 use crate::registry::Registry;
 use futures_core::Stream;
+use tokio::sync::watch;
+
+use grace::Grace;
+pub use grace::Suppressed;
 use hub::Hub;
 use view::View;
 
@@ -88,11 +94,18 @@ pub struct SubscribeOptions {
     pub bound: usize,
     /// The longest wait between two attempts to reach the registry.
     pub retry_max: Duration,
+    /// Suppress removals of members that are probably alive, for this long after the last reason to do so; never by default.
+    /// See [`grace`](Self::grace).
+    pub grace: Option<Duration>,
 }
+
+/// A grace for members whose TTL is not known: as long as a careful one has.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(90);
 
 impl Default for SubscribeOptions {
     fn default() -> Self {
-        Self { after: None, reconcile_every: Duration::from_mins(1), bound: 4096, retry_max: Duration::from_secs(3) }
+        let (reconcile_every, retry_max) = (Duration::from_mins(1), Duration::from_secs(3));
+        Self { after: None, reconcile_every, bound: 4096, retry_max, grace: None }
     }
 }
 
@@ -111,6 +124,26 @@ impl SubscribeOptions {
     /// Sets how often the list is read again and compared.
     pub fn reconcile_every(mut self, interval: Duration) -> Self {
         self.reconcile_every = interval;
+        self
+    }
+
+    /// For a subscriber that acts on the loss of a member: a removal that may be an expiry is suppressed while the members that
+    /// it may concern have had no time to come back.
+    ///
+    /// *When*: for `period` after an interruption in which members may have expired because they could not renew (two thirds of
+    /// the shortest TTL that the backend allows, or longer); after the store was replaced by another one; after another server
+    /// took the lead ([`Registry::leader_changed`]); and after at least two entries, and at least a third of all, have expired
+    /// within a quarter of a second. Nothing is removed while the registry cannot be reached. Another reason begins the period
+    /// anew.
+    ///
+    /// *What*: additions and updates pass at once, and so does a removal that is known to be deliberate. What has not come back
+    /// at the end of the period is removed then. Without any of these reasons a removal that may be an expiry is reported a quarter
+    /// of a second late, and not at all if the entry is back by then.
+    ///
+    /// It needs the whole state, so it has no effect on a subscription that resumes from an index alone. Not for locks and
+    /// elections, which must see what the server has.
+    pub fn grace(mut self, period: Duration) -> Self {
+        self.grace = (!period.is_zero()).then_some(period);
         self
     }
 
@@ -139,32 +172,62 @@ impl SubscribeOptions {
 /// *Memory*: for the members, and never for the history. Those who share a watch share one state: the names and the values of
 /// all entries, with about 200 bytes for each, and once more while a list is read. To this each adds what waits for it: at most
 /// [`bound`](SubscribeOptions::bound) KiB of names and values, with about half a KiB for each of at most `bound` changes.
-#[derive(Debug)]
 pub struct Subscription {
     hub: Arc<Hub>,
     number: u64,
+    grace: Option<Box<Grace>>,
 }
 
 impl Subscription {
     /// Joins who reads the scope already, or starts the recovery on the current tokio runtime.
     pub(crate) fn start<R: Registry + ?Sized>(registry: &Arc<R>, scope: Scope, options: SubscribeOptions) -> Self {
         let handle = Arc::as_ptr(registry).cast::<()>().addr();
-        let (hub, number) = Hub::join(Arc::new(Arc::clone(registry)), handle, scope, options);
-        Self { hub, number }
+        let registry: Arc<dyn Registry> = Arc::new(Arc::clone(registry));
+        let grace = options.grace.filter(|_| options.after.is_none());
+        let grace = grace.map(|period| Box::new(Grace::new(Arc::clone(&registry), scope.clone(), period, None)));
+        let (hub, number) = Hub::join(registry, handle, scope, options);
+        Self { hub, number, grace }
     }
 
     /// Goes on from a list that the subscriber has.
-    pub(crate) fn start_from(registry: Arc<dyn Registry>, scope: Scope, listed: Snapshot) -> Self {
-        let options = SubscribeOptions::new().after(listed.index);
+    pub(crate) fn start_from(
+        registry: Arc<dyn Registry>,
+        scope: Scope,
+        listed: Snapshot,
+        options: SubscribeOptions,
+    ) -> Self {
+        let options = options.after(listed.index);
+        let grace = |period| Box::new(Grace::new(Arc::clone(&registry), scope.clone(), period, Some(&listed)));
+        let grace = options.grace.map(grace);
         let mut view = View::default();
         view.replace(listed);
         let (hub, number) = Hub::begin(registry, None, scope, view, options);
-        Self { hub, number }
+        Self { hub, number, grace }
+    }
+
+    /// What [`SubscribeOptions::grace`] suppresses, for whoever reports how the subscription does: a channel that follows it while
+    /// the subscription is read. Without a grace it holds `None` and is closed.
+    pub fn suppressed(&self) -> watch::Receiver<Option<Suppressed>> {
+        self.grace.as_ref().map_or_else(|| watch::channel(None).1, |grace| grace.suppressed())
     }
 
     /// The next event; `None` after a permanent error. Cancel safe: an event is either returned or still waiting.
     pub async fn next(&mut self) -> Option<Result<Event>> {
-        poll_fn(|context| self.hub.feed().poll(self.number, context)).await
+        poll_fn(|context| self.poll(context)).await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Event>>> {
+        match &mut self.grace {
+            Some(grace) => grace.poll(&self.hub, self.number, context),
+            None => self.hub.feed().poll(self.number, context),
+        }
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let suppressed = *self.suppressed().borrow();
+        f.debug_struct("Subscription").field("hub", &self.hub).field("suppressed", &suppressed).finish()
     }
 }
 
@@ -172,7 +235,7 @@ impl Stream for Subscription {
     type Item = Result<Event>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.hub.feed().poll(self.number, context)
+        self.get_mut().poll(context)
     }
 }
 

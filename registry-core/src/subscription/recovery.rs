@@ -126,8 +126,12 @@ impl Recovery {
         self.asked = asked;
         match limited(CALL_LIMIT, "watch", self.registry.watch(&self.scope, after)).await {
             Ok(batches) => {
-                if self.stale_since.take().is_some() {
-                    self.feed().push_resumed();
+                if let Some(since) = self.stale_since.take() {
+                    let mut feed = self.feed();
+                    if self.may_have_expired(since) {
+                        feed.disturb();
+                    }
+                    feed.push_resumed();
                 }
                 self.established = true;
                 if self.able().loses_events || !self.feed().view.is_whole() {
@@ -311,9 +315,12 @@ impl Recovery {
             cause => cause,
         };
         self.established = true;
-        self.stale_since = None;
+        let since = self.stale_since.take();
         let asked = self.asked;
         let mut feed = self.feed();
+        if cause == Cause::Gap(Gap::EpochChanged) || since.is_some_and(|since| self.may_have_expired(since)) {
+            feed.disturb();
+        }
         feed.view.replace(snapshot);
         feed.push_state(cause, asked);
     }
@@ -332,6 +339,12 @@ impl Recovery {
             feed.push_batch(Batch { changes: finding.lost, index });
         }
         feed.begin(asked);
+    }
+
+    /// Whether the registry was away for so long that members may have expired because they could not renew. Some may have been
+    /// about to renew when it began, a third of their TTL after the last time.
+    fn may_have_expired(&self, since: Instant) -> bool {
+        since.elapsed() >= self.able().ttl_min * 2 / 3
     }
 
     /// Up to where the subscriber was told.

@@ -6,7 +6,7 @@ mod task;
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry_core::{Error, Registry, RegistryExt, Result, Scope, SubscribeOptions};
+use registry_core::{DEFAULT_GRACE, Error, Registry, RegistryExt, Result, Scope, SubscribeOptions, Suppressed};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -21,6 +21,8 @@ use task::Task;
 /// them.
 ///
 /// *An outage changes nothing*: the members stay as they were, and [`stale_for`](Catalogue::stale_for) says for how long.
+/// After it, members that may have expired because they could not renew stay for a [grace](SubscribeOptions::grace) of
+/// [`DEFAULT_GRACE`], in which the living ones come back; [`follow_with`](Catalogue::follow_with) sets another one.
 ///
 /// *A member is not lost to a bad value*: an entry that does not decode is reported with `tracing::warn!`, counted in
 /// [`Members::rejected`], and keeps the last good value of the same registration; without one it is left out. Entries
@@ -40,6 +42,7 @@ use task::Task;
 #[derive(Debug)]
 pub struct Catalogue<T> {
     state: watch::Receiver<State<T>>,
+    suppressed: watch::Receiver<Option<Suppressed>>,
     /// The members that [`changed`](Catalogue::changed) returned last.
     seen: u64,
 }
@@ -70,7 +73,7 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Catalogue<T> {
         scope: impl Into<Scope>,
         codec: impl Codec<Item = T>,
     ) -> Self {
-        Self::follow_with(registry, scope, codec, SubscribeOptions::new())
+        Self::follow_with(registry, scope, codec, SubscribeOptions::new().grace(DEFAULT_GRACE))
     }
 
     /// Follows a scope in another than the usual way. A point to resume from is left out: a catalogue needs the whole
@@ -84,6 +87,7 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Catalogue<T> {
         options.after = None;
         let scope = scope.into();
         let subscription = registry.subscribe_with(scope.clone(), options);
+        let suppressed = subscription.suppressed();
         let (sender, state) = watch::channel(State {
             members: Members::default(),
             standing: Standing::Unknown,
@@ -91,7 +95,7 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Catalogue<T> {
             error: None,
         });
         tokio::spawn(Task::new(scope, codec, sender).run(subscription));
-        Self { state, seen: 0 }
+        Self { state, suppressed, seen: 0 }
     }
 
     /// Waits until the members are known, and returns them. While the registry cannot be reached it goes on waiting, so
@@ -137,6 +141,12 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Catalogue<T> {
         self.state.borrow().stale_since.map(|since| since.elapsed())
     }
 
+    /// Members that are gone in the registry and still here, because they are probably alive: see
+    /// [`SubscribeOptions::grace`].
+    pub fn suppressed(&self) -> Option<Suppressed> {
+        *self.suppressed.borrow()
+    }
+
     /// What happened last, while the members are stale.
     pub fn error(&self) -> Option<Arc<Error>> {
         self.state.borrow().error.clone()
@@ -145,6 +155,6 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Catalogue<T> {
 
 impl<T> Clone for Catalogue<T> {
     fn clone(&self) -> Self {
-        Self { state: self.state.clone(), seen: self.seen }
+        Self { state: self.state.clone(), suppressed: self.suppressed.clone(), seen: self.seen }
     }
 }

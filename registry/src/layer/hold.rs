@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use registry_core::{
-    Batch, BatchStream, Bytes, Capabilities, ErrorKind, Index, Info, Key, Lease, RegisterOptions, Registry, Result,
-    Scope, Snapshot, async_trait,
+    Batch, BatchStream, Bytes, Capabilities, ErrorKind, Index, Info, Key, Lease, Moment, RegisterOptions, Registry,
+    Removed, Result, Scope, Snapshot, async_trait,
 };
 
 use super::held::Held;
@@ -105,6 +105,14 @@ impl<R: Registry> Registry for HoldLastGood<R> {
             Err(_) => {}
         }
         Ok(Box::pin(Followed { stream: opened?, scope: scope.clone(), held: Arc::clone(&self.held) }))
+    }
+
+    fn leader_changed(&self) -> Option<Moment> {
+        self.inner.leader_changed()
+    }
+
+    async fn why_removed(&self, key: &Key, at: Index) -> Result<Removed> {
+        self.inner.why_removed(key, at).await
     }
 }
 

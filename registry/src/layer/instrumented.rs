@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use futures_core::Stream;
 use registry_core::{
-    Batch, BatchStream, Bytes, Capabilities, Index, Info, Key, Lease, RegisterOptions, Registry, Result, Scope,
-    Snapshot, async_trait,
+    Batch, BatchStream, Bytes, Capabilities, Index, Info, Key, Lease, Moment, RegisterOptions, Registry, Removed,
+    Result, Scope, Snapshot, async_trait,
 };
 use tracing::Instrument;
 
@@ -90,6 +90,14 @@ impl<R: Registry> Registry for Instrumented<R> {
         let stream = self.measured("watch", scope.path(), self.inner.watch(scope, after)).await?;
         observe::watch_opened(self.backend);
         Ok(Box::pin(Counted { stream, backend: self.backend }))
+    }
+
+    fn leader_changed(&self) -> Option<Moment> {
+        self.inner.leader_changed()
+    }
+
+    async fn why_removed(&self, key: &Key, at: Index) -> Result<Removed> {
+        self.measured("why_removed", key.as_str(), self.inner.why_removed(key, at)).await
     }
 }
 

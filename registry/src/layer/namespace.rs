@@ -1,8 +1,8 @@
 //! Everything below one directory.
 
 use registry_core::{
-    BatchStream, Bytes, Capabilities, Dir, Index, Info, Key, Lease, RegisterOptions, Registry, Result, Scope, Snapshot,
-    async_trait,
+    BatchStream, Bytes, Capabilities, Dir, Index, Info, Key, Lease, Moment, RegisterOptions, Registry, Removed, Result,
+    Scope, Snapshot, async_trait,
 };
 
 /// Puts everything below one directory: what its user calls `/clusters/web` is `/staging/clusters/web` in the registry.
@@ -99,5 +99,13 @@ impl<R: Registry> Registry for Namespace<R> {
 
     async fn watch(&self, scope: &Scope, after: Index) -> Result<BatchStream> {
         self.inner.watch(&self.scope(scope)?, after).await
+    }
+
+    fn leader_changed(&self) -> Option<Moment> {
+        self.inner.leader_changed()
+    }
+
+    async fn why_removed(&self, key: &Key, at: Index) -> Result<Removed> {
+        self.inner.why_removed(&self.key(key)?, at).await
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use registry_core::{
-    BatchStream, Bytes, Capabilities, Error, ErrorKind, Index, Info, Key, Lease, RegisterOptions, Registry, Result,
-    Scope, Snapshot, async_trait,
+    BatchStream, Bytes, Capabilities, Error, ErrorKind, Index, Info, Key, Lease, Moment, RegisterOptions, Registry,
+    Removed, Result, Scope, Snapshot, async_trait,
 };
 
 /// Ends every call after a time. Backends have deadlines of their own, of a few seconds for each server that they ask; this
@@ -73,5 +73,13 @@ impl<R: Registry> Registry for Timeout<R> {
 
     async fn watch(&self, scope: &Scope, after: Index) -> Result<BatchStream> {
         self.limited("watch", self.inner.watch(scope, after)).await
+    }
+
+    fn leader_changed(&self) -> Option<Moment> {
+        self.inner.leader_changed()
+    }
+
+    async fn why_removed(&self, key: &Key, at: Index) -> Result<Removed> {
+        self.limited("why_removed", self.inner.why_removed(key, at)).await
     }
 }

@@ -1,10 +1,11 @@
 //! Many agents whose registry is put back to what it was before any of them.
 
 use std::fs;
+use std::time::Duration;
 
-use cluster_control_tests::{Context, Signal};
+use cluster_control_tests::{Context, SOON, Signal};
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, GRACE};
 use crate::trial::{A, B, C, put, put_elsewhere};
 
 const SIZE: usize = 30;
@@ -48,8 +49,10 @@ fn restored(context: &Context, restore: impl FnOnce(&mut Fleet<'_>)) {
     }
     restore(&mut fleet);
     fleet.registered();
-    // At once, and not only when the list is compared the next time.
-    fleet.hold(&[A], 2);
+    // Whoever the backup does not know may be alive. Nobody brings this one back.
+    fleet.assert_versions(&[&[A], &[A, B]], "just restored");
+    fleet.hold_within(SOON + Duration::from_secs(GRACE), &[A], 2);
+    fleet.assert_nobody_was_missing("restored");
     fleet.assert_versions(&[&[A], &[A, B], &[A]], "restored");
     put(context, C);
     fleet.hold(&[A, C], 3);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cluster_control_tests::{Context, Process, SOON, Sandbox, Signal, eventually};
 
@@ -16,6 +17,9 @@ const OBSERVERS: usize = 2;
 pub(crate) const SHORT: u64 = 6;
 /// Longer than any outage here, and what is left of it after a third has passed as well.
 pub(crate) const LONG: u64 = 90;
+
+/// How long the agents keep members of the database that may have expired, in seconds.
+pub(crate) const GRACE: u64 = 15;
 
 /// What a child says that does nothing about it.
 const ENDED_BY_TERM: i32 = 128 + 15;
@@ -83,6 +87,15 @@ impl<'a> Fleet<'a> {
         lists.map(|text| members_of(&text)).collect()
     }
 
+    /// Fails if any list that an observer had left out any agent: all of them live throughout.
+    pub(crate) fn assert_nobody_was_missing(&self, when: &str) {
+        let all = names(self.agents.len());
+        for seen in self.observed() {
+            let missing: Vec<_> = all.difference(&seen).collect();
+            assert!(missing.is_empty(), "{when}: {missing:?} lived throughout and were not listed");
+        }
+    }
+
     /// What each agent's command was told, in this order.
     pub(crate) fn reloads(&self) -> Vec<Vec<String>> {
         let logs = self.agents.iter().map(|agent| self.context.read(&format!("{}/reloads", agent.dir)));
@@ -110,8 +123,12 @@ impl<'a> Fleet<'a> {
 
     /// Waits until every file holds these members and every command has been told so often.
     pub(crate) fn hold(&self, members: &[&str], told: usize) {
+        self.hold_within(SOON, members, told);
+    }
+
+    pub(crate) fn hold_within(&self, limit: Duration, members: &[&str], told: usize) {
         let wanted = json(members);
-        eventually(SOON, &format!("every file holds {wanted}, and {told} changes are told"), || {
+        eventually(limit, &format!("every file holds {wanted}, and {told} changes are told"), || {
             let files = self.recorder.versions();
             let mut files = files.iter().filter(|(path, _)| path.ends_with("db.json"));
             files.all(|(_, versions)| versions.last() == Some(&wanted))
@@ -182,11 +199,6 @@ impl Drop for Fleet<'_> {
     }
 }
 
-/// The entries that never may be absent while less than their time to live has passed.
-pub(crate) fn long_lived(size: usize) -> BTreeSet<String> {
-    (0..size).filter(|number| is_long(*number)).map(name).collect()
-}
-
 pub(crate) fn names(size: usize) -> BTreeSet<String> {
     (0..size).map(name).collect()
 }
@@ -230,7 +242,7 @@ fn launch(context: &Context, url: &str, number: usize) -> Process {
     let path = path.display();
     let mut text = format!(
         "[registry]\nurl = \"{url}\"\n[self]\nkey = \"{key}/{dir}\"\nttl = \"{ttl}s\"\n\
-         [[watch]]\nname = \"db\"\npath = \"{}\"\n\
+         [[watch]]\nname = \"db\"\npath = \"{}\"\ngrace = \"{GRACE}s\"\n\
          [[file]]\nkind = \"json\"\nwatch = [\"db\"]\ndest = \"{path}/db.json\"\nnotify = [\"reload\"]\n\
          [[notify]]\nname = \"reload\"\nkind = \"exec\"\non_first = \"skip\"\n\
          argv = [\"sh\", \"-c\", \"echo \\\"$(cat {path}/db.json)\\\" >> {path}/reloads\"]\n",

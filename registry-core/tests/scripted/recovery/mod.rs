@@ -1,6 +1,7 @@
 //! Each state of the recovery, and each way from one to another.
 
 mod gaps;
+mod grace;
 mod lagging;
 mod reconciling;
 mod reconnecting;

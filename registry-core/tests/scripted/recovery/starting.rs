@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry_core::{Capabilities, Cause, ErrorKind, Gap, Index, Registry, RegistryExt, Snapshot};
+use registry_core::{Capabilities, Cause, ErrorKind, Gap, Index, Registry, RegistryExt, Snapshot, SubscribeOptions};
 use tokio::time::Instant;
 
 use crate::support::{
@@ -101,7 +101,7 @@ async fn who_begins_with_a_list_reads_it_once() {
     fake.put("b", "1");
     let listed = fake.list(&dir().into()).await.unwrap();
     fake.evict("a");
-    let mut subscription = fake.subscribe_from(dir(), listed);
+    let mut subscription = fake.subscribe_from(dir(), listed, SubscribeOptions::new());
     assert_eq!(changes(&mut subscription).await.0, ["-a"]);
     quiet(&mut subscription, seconds(30)).await;
     assert_eq!(fake.count(Op::List), 1, "it knows what the list has shown");
@@ -114,7 +114,7 @@ async fn a_list_of_another_history_is_a_gap() {
     let fake = Fake::new();
     let head = fake.put("a", "1");
     let listed = Snapshot { entries: Vec::new(), index: Index::new(77, head.position()) };
-    let mut subscription = fake.subscribe_from(dir(), listed);
+    let mut subscription = fake.subscribe_from(dir(), listed, SubscribeOptions::new());
     assert_eq!(snapshot(&mut subscription).await, (vec!["a=1".to_owned()], Cause::Gap(Gap::EpochChanged)));
 }
 

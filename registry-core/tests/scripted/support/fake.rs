@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use registry_core::{
-    BatchStream, Bytes, Capabilities, Change, ErrorKind, Index, Info, Key, Lease, RegisterOptions, Registry, Removed,
-    Result, Scope, Snapshot, async_trait, check_value,
+    BatchStream, Bytes, Capabilities, Change, ErrorKind, Index, Info, Key, Lease, Moment, RegisterOptions, Registry,
+    Removed, Result, Scope, Snapshot, async_trait, check_value,
 };
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -43,10 +43,25 @@ pub(crate) struct Core {
     pub(crate) replicas: Vec<Duration>,
     /// Watches tell everything there is in one batch.
     pub(crate) whole: bool,
+    /// The watches do not say why an entry is gone; whoever asks hears it if this says so.
+    pub(crate) reasons: Reasons,
+    /// When another server took the lead.
+    pub(crate) led: Option<Moment>,
     /// What became of all watches that were open at the time.
     pub(crate) cuts: Vec<Cut>,
     pub(crate) open: usize,
     pub(crate) opened: usize,
+}
+
+/// Where the reason of a removal can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reasons {
+    /// From the watch.
+    Told,
+    /// From whoever asks afterwards.
+    Asked,
+    /// Nowhere.
+    Unknown,
 }
 
 impl Shared {
@@ -80,6 +95,8 @@ impl Fake {
             lag: Duration::ZERO,
             replicas: Vec::new(),
             whole: false,
+            reasons: Reasons::Told,
+            led: None,
             cuts: Vec::new(),
             open: 0,
             opened: 0,
@@ -320,6 +337,19 @@ impl Registry for Fake {
                 return Err(error(ErrorKind::Compacted));
             }
             Ok(stream::open(&shared, core, &scope, after))
+        })
+        .await
+    }
+
+    fn leader_changed(&self) -> Option<Moment> {
+        self.core().led
+    }
+
+    async fn why_removed(&self, key: &Key, at: Index) -> Result<Removed> {
+        let key = key.clone();
+        self.serve(Call::of(Op::WhyRemoved), move |core| match core.reasons {
+            Reasons::Told | Reasons::Asked => Ok(core.oracle.why_removed(&key, at).unwrap_or(Removed::Unknown)),
+            Reasons::Unknown => Ok(Removed::Unknown),
         })
         .await
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use registry_core::{Bytes, Dir, Error, Key, RegisterOptions};
 use tokio::time::{Instant, sleep};
 
-pub(crate) use fake::Fake;
+pub(crate) use fake::{Fake, Reasons};
 pub(crate) use oracle::{Deed, Oracle};
 pub(crate) use reader::{
     Members, apply, changes, ended, fold, initial, interrupted, members, next, quiet, resumed, short, snapshot, until,

@@ -164,6 +164,16 @@ impl Oracle {
         inside.flat_map(|revision| revision.changes(scope)).collect()
     }
 
+    /// Why the last removal of an entry up to this point happened.
+    pub(crate) fn why_removed(&self, key: &Key, at: Index) -> Option<Removed> {
+        let up_to = self.in_epoch(at.epoch(), 0).take_while(|revision| revision.index.position() <= at.position());
+        let removed = |(changed, deed, _): &(Key, Deed, Index)| match deed {
+            Deed::Remove(reason) if changed == key => Some(*reason),
+            _ => None,
+        };
+        up_to.flat_map(|revision| &revision.changes).filter_map(removed).last()
+    }
+
     /// Where the history goes on after this.
     pub(crate) fn next(&self, at: Index) -> Option<Index> {
         self.in_epoch(at.epoch(), at.position()).next().map(|revision| revision.index)

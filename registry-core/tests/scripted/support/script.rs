@@ -15,6 +15,7 @@ pub(crate) enum Op {
     Remove,
     List,
     Watch,
+    WhyRemoved,
 }
 
 /// What becomes of a call.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::unfold;
-use registry_core::{Batch, BatchStream, Index, Result, Scope};
+use registry_core::{Batch, BatchStream, Change, Index, Removed, Result, Scope};
 use tokio::time::{Instant, sleep_until};
 
 use super::error;
-use super::fake::{Core, Shared};
+use super::fake::{Core, Reasons, Shared};
 use super::oracle::batch;
 use super::script::{Cut, Plan};
 
@@ -99,6 +99,13 @@ impl Reader {
         if let Some(mut batch) = batch(&self.scope, ready.take(most)) {
             self.cursor = batch.index;
             batch.changes.retain(|change| !core.lost.contains(change.name().as_str()));
+            if core.reasons != Reasons::Told {
+                for change in &mut batch.changes {
+                    if let Change::Remove { reason, .. } = change {
+                        *reason = Removed::Unknown;
+                    }
+                }
+            }
             return if batch.changes.is_empty() { self.look(core) } else { Look::Tell(batch) };
         }
         let progress_at = self.spoken + core.able.idle_limit / 3;
