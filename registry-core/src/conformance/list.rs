@@ -1,6 +1,6 @@
 //! Every trial, and what a backend must be able to do for it.
 
-use super::{Trial, announcing, contract, leases, reading, runtimes, sharing, states, subscribing, watching};
+use super::{Trial, announcing, contract, grace, leases, reading, runtimes, sharing, states, subscribing, watching};
 use crate::options::{Capabilities, WatchKind};
 
 /// What a backend must be able to do for a trial to make sense.
@@ -186,6 +186,12 @@ trials! {
         dropping_a_registration_releases_it,
         giving_up_an_announcement_leaves_nothing,
         what_is_left_can_be_taken_over,
+    }
+    [Register & Watch] grace {
+        a_living_member_is_never_missing_after_an_outage,
+    }
+    [Register & Events] grace {
+        a_member_that_leaves_on_purpose_is_gone_during_the_grace,
     }
     [Register & Watch] runtimes {
         a_handle_works_on_the_next_runtime,

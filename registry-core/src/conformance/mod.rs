@@ -18,6 +18,7 @@
 mod announcing;
 mod contract;
 mod gate;
+mod grace;
 mod leases;
 mod list;
 mod reading;
