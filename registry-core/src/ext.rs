@@ -29,7 +29,7 @@ pub trait RegistryExt: Registry + sealed::Sealed {
 
     /// Follows a scope in another than the usual way.
     fn subscribe_with(self: &Arc<Self>, scope: impl Into<Scope>, options: SubscribeOptions) -> Subscription {
-        Subscription::start(self, scope.into(), options)
+        Subscription::start(Arc::new(Arc::clone(self)), handle(self), scope.into(), options)
     }
 
     /// Follows a scope from a list that the caller has made of it: every change after it is told, or a snapshot that makes
@@ -73,11 +73,16 @@ pub trait RegistryExt: Registry + sealed::Sealed {
     /// # Errors
     /// `InvalidInput` or `Unsupported`, before any request.
     fn begin(self: &Arc<Self>, key: Key, value: impl Into<Bytes>, options: RegisterOptions) -> Result<Registration> {
-        Registration::begin(Arc::new(Arc::clone(self)), key, value.into(), options)
+        Registration::begin(Arc::new(Arc::clone(self)), handle(self), key, value.into(), options)
     }
 }
 
 impl<R: Registry + ?Sized> RegistryExt for R {}
+
+/// Where a registry lies: clones of one `Arc` agree on it.
+fn handle<R: Registry + ?Sized>(registry: &Arc<R>) -> usize {
+    Arc::as_ptr(registry).cast::<()>().addr()
+}
 
 mod sealed {
     pub trait Sealed {}

@@ -30,7 +30,7 @@ pub use index::Index;
 pub use lease::Lease;
 pub use name::{Dir, Key, MAX_PATH, MAX_SEGMENT, Name, Scope};
 pub use name_map::{Iter as NameMapIter, NameMap};
-pub use options::{Capabilities, Condition, DEFAULT_TTL, Info, RegisterOptions, WatchKind, check_value};
+pub use options::{Capabilities, Condition, DEFAULT_TTL, Info, OwnWatch, RegisterOptions, WatchKind, check_value};
 pub use registry::{BatchStream, Registry, batch_stream};
 pub use subscription::{Cause, DEFAULT_GRACE, Event, Gap, SubscribeOptions, Subscription, Suppressed};
 pub use text::printable;

@@ -125,6 +125,19 @@ pub enum Condition {
     Present,
 }
 
+/// What the keeper of an entry watches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OwnWatch {
+    /// The entry alone: one more watch for the server, and hardly a message on it.
+    #[default]
+    Entry,
+    /// The whole directory, which costs nothing where somebody subscribes to it on the same handle. For small directories.
+    Directory,
+    /// Nothing: an eviction is noticed by the next renewal. For a process that keeps thousands of entries.
+    None,
+}
+
 /// How an entry is registered and kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -136,9 +149,8 @@ pub struct RegisterOptions {
     pub condition: Condition,
     /// How often the keeper renews it; a third of the time to live when not given.
     pub renew_every: Option<Duration>,
-    /// The keeper relies on renewals alone to notice an eviction, instead of watching the entry as well. For a process
-    /// that keeps thousands of entries.
-    pub without_watch: bool,
+    /// How the keeper hears at once that its entry is gone, and not only with the next renewal.
+    pub own_watch: OwnWatch,
     /// Being lost is final: the keeper does not register again. What proves something by its token, as a lock does, must
     /// not come back with another one.
     pub single_ownership: bool,
@@ -168,9 +180,15 @@ impl RegisterOptions {
         self
     }
 
-    /// Lets the keeper do without a watch of its own.
+    /// Lets the keeper rely on renewals alone.
     pub fn without_watch(mut self) -> Self {
-        self.without_watch = true;
+        self.own_watch = OwnWatch::None;
+        self
+    }
+
+    /// Lets the keeper watch the directory of the entry.
+    pub fn watch_directory(mut self) -> Self {
+        self.own_watch = OwnWatch::Directory;
         self
     }
 

@@ -134,7 +134,7 @@ impl Inner {
         if self.endpoints.ask_within(task, KEEPALIVE_LIMIT, request).await? {
             Ok(lease.clone())
         } else {
-            Err(task.error(ErrorKind::LeaseLost, "the time to live ran out"))
+            Err(task.error(ErrorKind::LeaseLost, "its lease has ended: it expired, or was revoked"))
         }
     }
 
@@ -158,7 +158,7 @@ impl Inner {
             Some(record) if record.lease != id => {
                 return task.error(ErrorKind::Conflict, "somebody else has taken the name over");
             }
-            Some(_) => return task.error(ErrorKind::LeaseLost, "the time to live ran out"),
+            Some(_) => return task.error(ErrorKind::LeaseLost, "its lease has ended: it expired, or was revoked"),
             None => {}
         }
         // The entry is gone. Whether its lease is too tells an eviction from an expiry. The leader knows the leases, and
@@ -167,7 +167,9 @@ impl Inner {
             sleep(wait).await;
             match self.endpoints.ask(task, |connection| async move { is_alive(&connection, id).await }).await {
                 Ok(true) => {}
-                Ok(false) => return task.error(ErrorKind::LeaseLost, "the time to live ran out"),
+                Ok(false) => {
+                    return task.error(ErrorKind::LeaseLost, "its lease has ended: it expired, or was revoked");
+                }
                 Err(failed) => return failed.error,
             }
         }

@@ -54,7 +54,7 @@ async fn work(
     for step in 1..=3 {
         // Before each step: a worker that was frozen finds out here.
         if !guard.held() {
-            return Err(guard.loss().into());
+            return Err(guard.loss().await.into());
         }
         let line = format!("worker {number}, step {step}, token {}", guard.token());
         store.lock().unwrap_or_else(PoisonError::into_inner).write(guard.token().position(), line)?;

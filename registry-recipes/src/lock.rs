@@ -119,9 +119,10 @@ impl Guard {
         self.turn.lost_within(margin).await
     }
 
-    /// Why it was lost: `LeaseLost`, or `Evicted` when somebody removed the entry.
-    pub fn loss(&self) -> Error {
-        self.turn.loss()
+    /// Why it was lost: `LeaseLost`, or `Evicted` when somebody removed the entry. The loss is noticed before its reason is
+    /// known, so the registry has up to two seconds to say it. Cancel safe.
+    pub async fn loss(&self) -> Error {
+        self.turn.loss().await
     }
 
     /// Asks the server whether the lock is held, and renews it. It also finds an eviction that was not told yet.

@@ -73,7 +73,7 @@ async fn keep(count: usize, span: Duration) -> Result<Kept> {
 async fn announce(store: &Store, count: usize) -> Result<Vec<Registration>> {
     let (registry, dir) = (registry::connect(&store.url(None))?, Dir::new("/keeping")?);
     let mut options = RegisterOptions::new().ttl(TTL);
-    options.without_watch = true;
+    options.own_watch = registry::OwnWatch::None;
     let (mut tasks, mut kept) = (JoinSet::new(), Vec::new());
     for number in 0..count {
         let (registry, key) = (registry.clone(), dir.key(&format!("m{number}"))?);

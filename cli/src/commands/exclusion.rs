@@ -107,8 +107,11 @@ async fn hold(
             Ok(code_of(status))
         }
         Ended::Lost => {
-            let why =
-                if guard.held() { "it could not be renewed in time".to_owned() } else { guard.loss().to_string() };
+            let why = if guard.held() {
+                "it could not be renewed in time".to_owned()
+            } else {
+                guard.loss().await.to_string()
+            };
             release(guard).await;
             Err(Failure::new(LOST, format!("{dir} was lost, the command was stopped: {why}")))
         }

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lease::Lease;
 use crate::limit::limited;
 use crate::name::{Key, Scope};
-use crate::options::{Condition, RegisterOptions, WatchKind};
+use crate::options::{Condition, OwnWatch, RegisterOptions, WatchKind};
 use crate::registry::Registry;
 use crate::subscription::{Event, SubscribeOptions, Subscription};
 
@@ -55,6 +55,8 @@ enum Phase {
 
 pub(super) struct Keeper {
     registry: Arc<dyn Registry>,
+    /// Where the caller's registry lies: subscriptions on the same one share a watch.
+    handle: usize,
     key: Key,
     /// The latest value; what is registered again after a loss.
     value: Bytes,
@@ -84,8 +86,10 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
+    #[expect(clippy::too_many_arguments, reason = "it is called once")]
     pub(super) fn new(
         registry: Arc<dyn Registry>,
+        handle: usize,
         key: Key,
         value: Bytes,
         options: RegisterOptions,
@@ -97,6 +101,7 @@ impl Keeper {
         let taken = value.clone();
         Self {
             registry,
+            handle,
             key,
             value,
             taken,
@@ -256,7 +261,14 @@ impl Keeper {
                     Phase::Over
                 }
             },
-            () = seen_to_go(own, &self.key) => self.renew(lease, deadline, None).await,
+            () = seen_to_go(own, &self.key) => {
+                // Whose ownership cannot come back need not wait for the answer that says why it is gone.
+                if self.options.single_ownership {
+                    let gone = Error::new(ErrorKind::LeaseLost, format!("the entry {} was seen to go", self.key));
+                    self.tell(State::Lost, Some(gone));
+                }
+                self.renew(lease, deadline, None).await
+            }
             () = due.reached() => self.renew(lease, deadline, None).await,
         }
     }
@@ -392,11 +404,16 @@ impl Keeper {
 
     /// An eviction is seen at once, not only at the next renewal.
     fn watch_own_entry(&self) -> Option<Subscription> {
-        if self.options.without_watch || self.registry.capabilities().watch == WatchKind::Static {
+        if self.registry.capabilities().watch == WatchKind::Static {
             return None;
         }
-        let scope = Scope::Entry(self.key.clone());
-        Some(Subscription::start(&self.registry, scope, SubscribeOptions::new()))
+        let scope = match self.options.own_watch {
+            OwnWatch::Entry => Scope::Entry(self.key.clone()),
+            OwnWatch::Directory => Scope::Directory(self.key.dir()),
+            OwnWatch::None => return None,
+        };
+        let registry = Arc::clone(&self.registry);
+        Some(Subscription::start(registry, self.handle, scope, SubscribeOptions::new()))
     }
 
     fn tell(&self, state: State, error: Option<Error>) {
@@ -479,11 +496,19 @@ fn is_refusal(error: &Error) -> bool {
 /// Returns when the own entry was seen to be gone or replaced; a permanent error of the watch leaves it to renewals.
 async fn seen_to_go(own: &mut Option<Subscription>, key: &Key) {
     let Some(watch) = own else { return std::future::pending().await };
+    let name = key.name();
     loop {
         match watch.next().await {
-            Some(Ok(Event::Snapshot { snapshot, .. })) if snapshot.entries.is_empty() => return,
-            Some(Ok(Event::Changes(batch))) if batch.changes.iter().any(|c| matches!(c, Change::Remove { .. })) => {
-                return;
+            Some(Ok(Event::Snapshot { snapshot, .. })) => {
+                if snapshot.entries.binary_search_by(|entry| entry.name.cmp(&name)).is_err() {
+                    return;
+                }
+            }
+            Some(Ok(Event::Changes(batch))) => {
+                let is_own = |change: &Change| matches!(change, Change::Remove { name: gone, .. } if *gone == name);
+                if batch.changes.iter().any(is_own) {
+                    return;
+                }
             }
             Some(Ok(_)) => {}
             Some(Err(error)) => tracing::warn!(%key, %error, "cannot watch the own entry; renewals will have to tell"),

@@ -87,12 +87,18 @@ pub struct Registration {
 
 impl Registration {
     /// Starts the keeper on the current tokio runtime, which registers.
-    pub(crate) fn begin(registry: Arc<dyn Registry>, key: Key, value: Bytes, options: RegisterOptions) -> Result<Self> {
+    pub(crate) fn begin(
+        registry: Arc<dyn Registry>,
+        handle: usize,
+        key: Key,
+        value: Bytes,
+        options: RegisterOptions,
+    ) -> Result<Self> {
         let ttl = options.check(&registry.capabilities(), &key, &value).map_err(|error| error.during("register"))?;
         let (commands, inbox) = mpsc::channel(8);
         let (status, seen) = watch::channel(Status { state: State::Lost, error: None, lease: None, held_until: None });
         let (ready, first) = oneshot::channel();
-        let keeper = Keeper::new(Arc::clone(&registry), key.clone(), value, options, ttl, status, ready);
+        let keeper = Keeper::new(Arc::clone(&registry), handle, key.clone(), value, options, ttl, status, ready);
         tokio::spawn(keeper.run(inbox));
         Ok(Self { registry, key, commands, status: seen, first: Some(first) })
     }

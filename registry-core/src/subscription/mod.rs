@@ -180,9 +180,7 @@ pub struct Subscription {
 
 impl Subscription {
     /// Joins who reads the scope already, or starts the recovery on the current tokio runtime.
-    pub(crate) fn start<R: Registry + ?Sized>(registry: &Arc<R>, scope: Scope, options: SubscribeOptions) -> Self {
-        let handle = Arc::as_ptr(registry).cast::<()>().addr();
-        let registry: Arc<dyn Registry> = Arc::new(Arc::clone(registry));
+    pub(crate) fn start(registry: Arc<dyn Registry>, handle: usize, scope: Scope, options: SubscribeOptions) -> Self {
         let grace = options.grace.filter(|_| options.after.is_none());
         let grace = grace.map(|period| Box::new(Grace::new(Arc::clone(&registry), scope.clone(), period, None)));
         let (hub, number) = Hub::join(registry, handle, scope, options);

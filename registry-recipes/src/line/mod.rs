@@ -13,15 +13,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use registry_core::{
-    Bytes, Condition, Dir, Error, ErrorKind, Event, Index, RegisterOptions, Registration, Registry, RegistryExt,
-    Result, State,
+    Backoff, Bytes, Condition, Dir, Error, ErrorKind, Event, Index, RegisterOptions, Registration, Registry,
+    RegistryExt, Result, State,
 };
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::Uuid;
 
 use place::Place;
 pub(crate) use place::is_before;
 
+/// Between two attempts to confirm a place in the line.
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(1);
 /// How long an answer may take on which nothing but good order depends.
 const PARTING: Duration = Duration::from_secs(2);
 
@@ -107,7 +110,7 @@ impl Line {
         loop {
             let key = self.dir.key(&Uuid::new_v4().simple().to_string())?;
             // Coming back with another token would be another turn.
-            let mut options = RegisterOptions::new().condition(Condition::Absent).single_ownership();
+            let mut options = RegisterOptions::new().condition(Condition::Absent).single_ownership().watch_directory();
             options.ttl = self.ttl;
             let registration = self.registry.announce(key, value.clone(), options).await?;
             // An answer that came too late for its own time to live: nothing is known to stand.
@@ -122,19 +125,28 @@ impl Line {
         let mut place = Place::new(turn.registration.key().name(), turn.owned);
         let mut events = self.registry.subscribe(&self.dir);
         let mut until = deadline.map(|deadline| deadline.max(Instant::now() + PARTING));
+        let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
         loop {
             if let Some(token) = place.turn(self.permits.get()).filter(|_| turn.held()) {
-                return Ok(Waited::Turn(token));
+                // The events are older than now. A server that ends leases of living owners may have ended the
+                // predecessor's, and then this one's: so the entry is looked for once more before anybody acts on it.
+                let until = until.map(|until| until.max(Instant::now() + PARTING));
+                let checked = tokio::select! {
+                    biased;
+                    () = turn.lost() => return self.place_lost(turn).await,
+                    checked = turn.check() => checked,
+                    () = late(until) => return Ok(Waited::Late),
+                };
+                let Err(error) = checked else { return Ok(Waited::Turn(token)) };
+                tracing::debug!(dir = %self.dir, %error, "cannot confirm the place in the line yet");
+                tokio::select! {
+                    () = turn.lost() => return self.place_lost(turn).await,
+                    () = sleep(backoff.next_wait()) => continue,
+                }
             }
             tokio::select! {
                 biased;
-                () = turn.lost() => return match turn.loss() {
-                    loss if loss.kind() == ErrorKind::LeaseLost => {
-                        tracing::debug!(dir = %self.dir, error = %loss, "lost the place in the line; waiting again");
-                        Ok(Waited::Lost)
-                    }
-                    loss => Err(loss),
-                },
+                () = turn.lost() => return self.place_lost(turn).await,
                 event = events.next() => match event {
                     Some(Ok(event)) => {
                         if matches!(event, Event::Snapshot { .. }) {
@@ -147,6 +159,17 @@ impl Line {
                 },
                 () = late(until) => return Ok(Waited::Late),
             }
+        }
+    }
+
+    /// The entry is gone while it waited: it waits again at the end of the line, unless somebody removed it.
+    async fn place_lost(&self, turn: &Turn) -> Result<Waited> {
+        match turn.loss().await {
+            loss if loss.kind() == ErrorKind::LeaseLost => {
+                tracing::debug!(dir = %self.dir, error = %loss, "lost the place in the line; waiting again");
+                Ok(Waited::Lost)
+            }
+            loss => Err(loss),
         }
     }
 }
@@ -208,12 +231,18 @@ impl Turn {
         self.registration.lost_within(self.owned, margin).await
     }
 
-    /// Why it is not held any more.
-    pub(crate) fn loss(&self) -> Error {
+    /// Why it is not held any more, when the registry has said it or has had some time for that.
+    pub(crate) async fn loss(&self) -> Error {
+        let _ = timeout(PARTING, self.registration.check()).await;
         let key = self.registration.key();
         let status = self.registration.status();
+        let gone = status
+            .error
+            .as_ref()
+            .is_some_and(|error| matches!(error.kind(), ErrorKind::LeaseLost | ErrorKind::Conflict));
         let (kind, what) = match status.state {
             State::Evicted => (ErrorKind::Evicted, "somebody removed the entry"),
+            _ if gone => (ErrorKind::LeaseLost, "its entry is gone"),
             _ => (ErrorKind::LeaseLost, "it could not be renewed in time"),
         };
         let error = Error::new(kind, format!("{key}: {what}"));
@@ -223,10 +252,10 @@ impl Turn {
     /// Asks the server.
     pub(crate) async fn check(&self) -> Result<()> {
         if !self.held() {
-            return Err(self.loss());
+            return Err(self.loss().await);
         }
         self.registration.check().await?;
-        if self.held() { Ok(()) } else { Err(self.loss()) }
+        if self.held() { Ok(()) } else { Err(self.loss().await) }
     }
 
     pub(crate) async fn release(self) -> Result<()> {

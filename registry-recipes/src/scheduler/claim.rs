@@ -32,7 +32,7 @@ pub(super) async fn claim(
     loop {
         let claimed = tokio::select! {
             biased;
-            () = leadership.lost() => return Err(leadership.loss()),
+            () = leadership.lost() => return Err(leadership.loss().await),
             claimed = registry.announce(layout.lock.clone(), session.to_owned(), kept) => claimed,
         };
         match claimed {

@@ -70,7 +70,7 @@ impl<'a> Term<'a> {
         loop {
             tokio::select! {
                 biased;
-                () = self.lost() => return Err(self.loss()),
+                () = self.lost() => return Err(self.loss().await),
                 event = announcements.next() => {
                     self.announcements.take(expect(event)?);
                 }
@@ -160,7 +160,7 @@ impl<'a> Term<'a> {
 
     async fn put(&mut self, record: Record) -> Result<()> {
         let record = Record { token: Some(self.leadership.token()), ..record };
-        self.must_stand()?;
+        self.must_stand().await?;
         if let Some(kept) = self.kept.get_mut(&record.session) {
             let result = limited(kept.registration.update(record.to_bytes())).await;
             match &result {
@@ -178,7 +178,7 @@ impl<'a> Term<'a> {
     }
 
     async fn delete(&mut self, session: &str) -> Result<()> {
-        self.must_stand()?;
+        self.must_stand().await?;
         if let Some(kept) = self.kept.remove(session) {
             self.states.forget(session);
             return kept.registration.deregister().await;
@@ -194,7 +194,7 @@ impl<'a> Term<'a> {
     /// Publishes the master's address, or takes it away when there is none.
     async fn publish(&mut self, master: Option<String>) -> Result<()> {
         let Some(key) = self.layout.address.clone() else { return Ok(()) };
-        self.must_stand()?;
+        self.must_stand().await?;
         if let Some(lost) = self.address.take_if(|kept| kept.registration.token().is_none()) {
             let _ = lost.registration.leave().await;
         }
@@ -230,7 +230,7 @@ impl<'a> Term<'a> {
         let kept = RegisterOptions::new().ttl(ttl).condition(condition).single_ownership().without_watch();
         tokio::select! {
             biased;
-            () = self.lost() => Err(self.loss()),
+            () = self.lost() => Err(self.loss().await),
             registered = limited(self.registry.announce(key, value, kept)) => registered,
         }
     }
@@ -254,15 +254,15 @@ impl<'a> Term<'a> {
         self.leadership.held() && is_locked && !self.states.has_larger(self.leadership.token())
     }
 
-    fn must_stand(&self) -> Result<()> {
-        if self.stands() { Ok(()) } else { Err(self.loss()) }
+    async fn must_stand(&self) -> Result<()> {
+        if self.stands() { Ok(()) } else { Err(self.loss().await) }
     }
 
     /// By the server's word.
     async fn prove(&self) -> Result<()> {
         limited(self.leadership.check()).await?;
         limited(self.lock.check()).await?;
-        self.must_stand()
+        self.must_stand().await
     }
 
     async fn lost(&self) {
@@ -272,14 +272,14 @@ impl<'a> Term<'a> {
         }
     }
 
-    fn loss(&self) -> Error {
+    async fn loss(&self) -> Error {
         if self.states.has_larger(self.leadership.token()) {
             return Error::new(ErrorKind::LeaseLost, "a leader with a larger token has written");
         }
         if self.leadership.held() {
             return Error::new(ErrorKind::LeaseLost, format!("{}: the lock was lost", self.layout.lock));
         }
-        self.leadership.loss()
+        self.leadership.loss().await
     }
 }
 

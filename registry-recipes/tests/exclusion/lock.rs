@@ -66,7 +66,7 @@ pub(crate) async fn a_holder_that_was_removed_is_told(place: Place) {
     registry.remove(&dir().key(entry.name.as_str()).expect("a key")).await.expect("removed");
     timeout(Duration::from_secs(10), held.lost()).await.expect("told");
     assert!(!held.held());
-    assert_eq!(held.loss().kind(), ErrorKind::Evicted);
+    assert_eq!(held.loss().await.kind(), ErrorKind::Evicted);
     assert_eq!(held.check().await.expect_err("it is lost").kind(), ErrorKind::Evicted);
     held.release().await.expect("there is nothing to give back");
 }

@@ -11,6 +11,7 @@ mod program;
 mod quota;
 mod setting;
 mod stopping;
+mod thaw;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ use cluster_control_tests::{Backend, Suite};
 
 use member::{Harm, Who};
 use setting::Api;
+use test_servers::Version;
 
 /// The same trial on both protocols of etcd.
 macro_rules! both {
@@ -38,6 +40,9 @@ fn members(suite: Suite) -> Suite {
     let suite = both!(suite, "a_leader_without_its_members", member::harmed, Who::Leader, Harm::CutOff);
     let suite = both!(suite, "a_leader_behind_a_dead_wire", member::harmed, Who::Leader, Harm::Unreachable);
     let suite = both!(suite, "a_follower_without_its_members", member::harmed, Who::Follower, Harm::CutOff);
+    let suite = suite
+        .alone("holders_after_a_thaw::3.4", |_| thaw::holders_after_a_thaw(Version::V3_4))
+        .alone("holders_after_a_thaw::3.5", |_| thaw::holders_after_a_thaw(Version::V3_5));
     let suite = both!(suite, "without_a_majority", member::without_a_majority);
     let suite = both!(suite, "a_member_that_lags_is_not_believed", member::a_member_that_lags_is_not_believed);
     let suite = both!(suite, "a_removal_while_away_leaves_no_ghost", history::a_removal_while_away_leaves_no_ghost);

@@ -1,10 +1,10 @@
 //! Holding something once: until when, what a loss means, and leaving it to a successor.
 
-use registry_core::{ErrorKind, State};
+use registry_core::{ErrorKind, RegistryExt, State};
 use tokio::time::{Instant, timeout};
 
 use super::{announce, announce_with, expires};
-use crate::support::{Fake, Fault, Op, bytes, key, options, pass, seconds};
+use crate::support::{Fake, Fault, Op, Record, bytes, dir, key, millis, options, pass, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn a_single_ownership_does_not_come_back() {
@@ -104,4 +104,44 @@ async fn what_is_left_stays_for_its_time_to_live() {
     assert_eq!((fake.value("a"), fake.total(), fake.count(Op::Deregister)), (Some(bytes("2")), calls, 0));
     pass(seconds(10)).await;
     assert!(fake.change(|core| core.oracle.get(&key("a")).is_none()), "nobody keeps it");
+}
+
+/// What holds something must stop when the entry is seen to go, and not when a server that hangs has said why.
+#[tokio::test(start_paused = true)]
+async fn what_is_seen_to_go_is_lost_before_anybody_answers() {
+    for options in [options(), options().watch_directory()] {
+        let fake = Fake::new();
+        let registration = announce_with(&fake, options.single_ownership()).await;
+        let token = registration.token().expect("held");
+        pass(seconds(1)).await;
+        // Others come and go in the same directory.
+        fake.put("b", "1");
+        fake.evict("b");
+        pass(seconds(1)).await;
+        assert_eq!(registration.token(), Some(token));
+        fake.every(Op::Renew, Fault::Hang);
+        let begun = Instant::now();
+        fake.forget("a");
+        registration.lost(token).await;
+        assert!(begun.elapsed() < millis(20), "after {:?}", begun.elapsed());
+        assert_eq!(registration.status().error.expect("a reason").kind(), ErrorKind::LeaseLost);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keeper_of_a_directory_shares_the_watch_of_its_subscribers() {
+    let fake = Fake::new();
+    let mut subscription = fake.subscribe(dir());
+    pass(millis(10)).await;
+    let mut all = Vec::new();
+    for name in ["a", "b", "c"] {
+        all.push(fake.announce(key(name), "1", options().watch_directory()).await.expect("announced"));
+    }
+    pass(seconds(30)).await;
+    assert_eq!(fake.open_watches(), 1);
+    drop(subscription.next().await);
+    let record = Record::of(&all[1]);
+    fake.evict("b");
+    record.reaches("evicted").await;
+    assert!(all[0].token().is_some() && all[2].token().is_some());
 }
