@@ -1,11 +1,11 @@
 //! A connection to one endpoint, and the authentication on it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions, KvClient, LeaseClient, WatchClient};
-use tokio::sync::{Mutex, OnceCell, mpsc};
+use tokio::sync::{Mutex, OnceCell, mpsc, watch};
 
 use crate::access::Access;
 use crate::error::{Answer, Failure, Verdict};
@@ -28,8 +28,8 @@ struct Inner {
     /// Which endpoint this is.
     at: usize,
     client: Client,
-    /// Set when the endpoint failed: the next request to it makes a new connection.
-    condemned: AtomicBool,
+    /// Set when the endpoint failed: the next request to it makes a new connection, and the watches on it end.
+    condemned: watch::Sender<bool>,
     /// One authentication at a time: it costs the server a tenth of a second of computing.
     authenticating: Mutex<()>,
     /// Counts the authentications, so that of many requests with one stale token only the first renews it.
@@ -60,7 +60,7 @@ impl Connection {
         let connection = Self(Arc::new(Inner {
             at,
             client,
-            condemned: AtomicBool::new(false),
+            condemned: watch::Sender::new(false),
             authenticating: Mutex::new(()),
             token: AtomicU64::new(0),
             version: OnceCell::new(),
@@ -106,13 +106,19 @@ impl Connection {
     }
 
     pub(crate) fn condemn(&self) {
-        self.0.condemned.store(true, Ordering::Release);
+        self.0.condemned.send_replace(true);
         self.0.rounds.end();
+    }
+
+    /// Returns when the endpoint has failed for somebody. Cancel safe.
+    pub(crate) async fn failed(&self) {
+        // The sender is here.
+        let _ = self.0.condemned.subscribe().wait_for(|condemned| *condemned).await;
     }
 
     /// Whether another connection has to be made. One that was made on a runtime which has ended can do nothing any more.
     pub(crate) fn is_condemned(&self) -> bool {
-        self.0.condemned.load(Ordering::Acquire) || self.0.driven.is_closed()
+        *self.0.condemned.borrow() || self.0.driven.is_closed()
     }
 
     pub(crate) fn kv(&self) -> KvClient {

@@ -131,6 +131,10 @@ impl Watch {
                     self.inner.leader.observe(message.0.header.as_ref());
                     self.batches.take(message.0)?;
                 }
+                // A member that does not answer others may lag behind when it does again, and this watch with it.
+                () = self.opened.connection.failed() => {
+                    return Err(Failure::new(ErrorKind::Unavailable, Verdict::NotDone, "the endpoint does not answer other requests"));
+                }
                 () = sleep_until(wake) => {
                     if self.asked.is_some() {
                         return Err(Failure::silent(ASK_AFTER + ANSWER_WITHIN));

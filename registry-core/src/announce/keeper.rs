@@ -7,17 +7,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::own_entry::{OwnEntry, Seen};
 use super::{State, Status};
 use crate::backoff::{Backoff, jitter};
 use crate::clock::Moment;
-use crate::entry::Change;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::Lease;
 use crate::limit::limited;
 use crate::name::{Key, Scope};
 use crate::options::{Condition, OwnWatch, RegisterOptions, WatchKind};
 use crate::registry::Registry;
-use crate::subscription::{Event, SubscribeOptions, Subscription};
+use crate::subscription::{SubscribeOptions, Subscription};
 
 /// The longest wait between two attempts while the registry cannot be reached.
 const RETRY_MAX: Duration = Duration::from_secs(3);
@@ -26,6 +26,9 @@ pub(super) const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// An entry that was lost earlier than this after it was registered is registered again after a wait, which grows: whatever
 /// takes it away may take it away again.
 const LASTING: Duration = Duration::from_secs(10);
+
+/// While it does not watch its entry, what must hear of a loss soon renews so many times in a TTL.
+const UNWATCHED: u32 = 12;
 
 /// So many moments are there between two renewals at which all registrations of one process are renewed: of those that come
 /// together, a hundred cost little more than one.
@@ -48,7 +51,9 @@ enum Phase {
     /// Waits before the next attempt to register.
     Waiting(Moment),
     /// Holds a lease. The deadline is when it may end: the time the last good renewal was *sent*, plus its time to live.
-    Keeping { lease: Lease, deadline: Moment },
+    ///
+    /// It is renewed at `due` at the latest, if that was decided already.
+    Keeping { lease: Lease, deadline: Moment, due: Option<Moment> },
     /// Nothing is left to do.
     Over,
 }
@@ -128,10 +133,10 @@ impl Keeper {
             phase = match phase {
                 Phase::Registering => self.register().await,
                 Phase::Waiting(until) => self.rest(until, &mut inbox).await,
-                Phase::Keeping { lease, deadline } => {
+                Phase::Keeping { lease, deadline, due } => {
                     // There is nothing to watch before the entry stands.
                     let own = own.get_or_insert_with(|| self.watch_own_entry());
-                    self.keep(lease, deadline, &mut inbox, own).await
+                    self.keep(lease, deadline, due, &mut inbox, own).await
                 }
                 Phase::Over => {
                     self.ended = true;
@@ -227,15 +232,20 @@ impl Keeper {
         &mut self,
         lease: Lease,
         deadline: Moment,
+        due: Option<Moment>,
         inbox: &mut mpsc::Receiver<Command>,
-        own: &mut Option<Subscription>,
+        own: &mut OwnEntry,
     ) -> Phase {
         let held = matches!(self.status.borrow().state, State::Held { .. });
-        let renew_at =
-            if held && !self.dirty { self.next_renewal(&lease) } else { Moment::now() + self.backoff.next_wait() };
+        let renew_at = if held && !self.dirty {
+            self.next_renewal(&lease, own.is_watched())
+        } else {
+            Moment::now() + self.backoff.next_wait()
+        };
+        let renew_at = due.map_or(renew_at, |due| due.min(renew_at));
         let doubted = matches!(self.status.borrow().state, State::Lost);
         // A renewal tells of the loss first of all, so both are one wait: ten thousand registrations feel every timer.
-        let due = if doubted { renew_at } else { renew_at.min(doubtful_at(&lease, deadline)) };
+        let wake_at = if doubted { renew_at } else { renew_at.min(doubtful_at(&lease, deadline)) };
         tokio::select! {
             biased;
             command = inbox.recv() => match command {
@@ -261,15 +271,19 @@ impl Keeper {
                     Phase::Over
                 }
             },
-            () = seen_to_go(own, &self.key) => {
-                // Whose ownership cannot come back need not wait for the answer that says why it is gone.
-                if self.options.single_ownership {
-                    let gone = Error::new(ErrorKind::LeaseLost, format!("the entry {} was seen to go", self.key));
-                    self.tell(State::Lost, Some(gone));
+            seen = own.next() => match seen {
+                Seen::Gone => {
+                    // Whose ownership cannot come back need not wait for the answer that says why it is gone.
+                    if self.options.single_ownership {
+                        let gone = Error::new(ErrorKind::LeaseLost, format!("the entry {} was seen to go", self.key));
+                        self.tell(State::Lost, Some(gone));
+                    }
+                    self.renew(lease, deadline, None).await
                 }
-                self.renew(lease, deadline, None).await
-            }
-            () = due.reached() => self.renew(lease, deadline, None).await,
+                // The next renewal may be due earlier, and never later: a watch that comes and goes must not put it off.
+                Seen::Watched(_) => Phase::Keeping { lease, deadline, due: Some(renew_at) },
+            },
+            () = wake_at.reached() => self.renew(lease, deadline, None).await,
         }
     }
 
@@ -315,7 +329,7 @@ impl Keeper {
                     self.forget_what_is_never_taken(&error);
                     let late = doubtful_at.is_over();
                     self.tell(if late { State::Lost } else { State::Renewing }, Some(again(&error)));
-                    (Phase::Keeping { lease, deadline }, Err(error))
+                    (Phase::Keeping { lease, deadline, due: None }, Err(error))
                 }
             },
         };
@@ -371,7 +385,7 @@ impl Keeper {
             self.hold(&lease, deadline);
             self.first(Ok(()));
         }
-        Phase::Keeping { lease, deadline }
+        Phase::Keeping { lease, deadline, due: None }
     }
 
     /// Lets the caller know who waits for the first registration. If he gave up, the drop of the commands is seen next.
@@ -397,23 +411,25 @@ impl Keeper {
     }
 
     /// When the next renewal is due after a good one: a little early, spread, and then with those of others.
-    fn next_renewal(&self, lease: &Lease) -> Moment {
+    fn next_renewal(&self, lease: &Lease, is_watched: bool) -> Moment {
         let interval = self.options.renew_every.unwrap_or(lease.ttl() / 3);
+        // What acts on its ownership must hear of a loss soon, also while its watch is interrupted.
+        let interval =
+            if is_watched || !self.options.single_ownership { interval } else { interval.min(lease.ttl() / UNWATCHED) };
         (Moment::now() + jitter(interval, 0.2)).in_step(interval / STEPS)
     }
 
     /// An eviction is seen at once, not only at the next renewal.
-    fn watch_own_entry(&self) -> Option<Subscription> {
-        if self.registry.capabilities().watch == WatchKind::Static {
-            return None;
-        }
+    fn watch_own_entry(&self) -> OwnEntry {
         let scope = match self.options.own_watch {
-            OwnWatch::Entry => Scope::Entry(self.key.clone()),
-            OwnWatch::Directory => Scope::Directory(self.key.dir()),
-            OwnWatch::None => return None,
+            _ if self.registry.capabilities().watch == WatchKind::Static => None,
+            OwnWatch::Entry => Some(Scope::Entry(self.key.clone())),
+            OwnWatch::Directory => Some(Scope::Directory(self.key.dir())),
+            OwnWatch::None => None,
         };
-        let registry = Arc::clone(&self.registry);
-        Some(Subscription::start(registry, self.handle, scope, SubscribeOptions::new()))
+        let start =
+            |scope| Subscription::start(Arc::clone(&self.registry), self.handle, scope, SubscribeOptions::new());
+        OwnEntry::new(self.key.clone(), scope.map(start))
     }
 
     fn tell(&self, state: State, error: Option<Error>) {
@@ -491,31 +507,4 @@ fn again(error: &Error) -> Error {
 
 fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::PermissionDenied)
-}
-
-/// Returns when the own entry was seen to be gone or replaced; a permanent error of the watch leaves it to renewals.
-async fn seen_to_go(own: &mut Option<Subscription>, key: &Key) {
-    let Some(watch) = own else { return std::future::pending().await };
-    let name = key.name();
-    loop {
-        match watch.next().await {
-            Some(Ok(Event::Snapshot { snapshot, .. })) => {
-                if snapshot.entries.binary_search_by(|entry| entry.name.cmp(&name)).is_err() {
-                    return;
-                }
-            }
-            Some(Ok(Event::Changes(batch))) => {
-                let is_own = |change: &Change| matches!(change, Change::Remove { name: gone, .. } if *gone == name);
-                if batch.changes.iter().any(is_own) {
-                    return;
-                }
-            }
-            Some(Ok(_)) => {}
-            Some(Err(error)) => tracing::warn!(%key, %error, "cannot watch the own entry; renewals will have to tell"),
-            None => {
-                *own = None;
-                return std::future::pending().await;
-            }
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! A registration that is kept until it is given back.
 
 mod keeper;
+mod own_entry;
 #[cfg(test)]
 mod tests;
 

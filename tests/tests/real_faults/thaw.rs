@@ -17,8 +17,8 @@ const TTL: Duration = Duration::from_secs(4);
 const FROZEN: Duration = Duration::from_secs(6);
 /// After this everything has settled.
 const SETTLED: Duration = Duration::from_secs(5);
-const ROUNDS: usize = 4;
-const LOCKS: usize = 8;
+const ROUNDS: usize = 8;
+const LOCKS: usize = 24;
 /// Two for each lock: one that holds, and one that waits.
 const CONTENDERS: usize = 2;
 

@@ -4,7 +4,7 @@ use registry_core::{ErrorKind, RegistryExt, State};
 use tokio::time::{Instant, timeout};
 
 use super::{announce, announce_with, expires};
-use crate::support::{Fake, Fault, Op, Record, bytes, dir, key, millis, options, pass, seconds};
+use crate::support::{Cut, Fake, Fault, Op, Record, bytes, dir, gaps, key, millis, options, pass, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn a_single_ownership_does_not_come_back() {
@@ -144,4 +144,40 @@ async fn a_keeper_of_a_directory_shares_the_watch_of_its_subscribers() {
     fake.evict("b");
     record.reaches("evicted").await;
     assert!(all[0].token().is_some() && all[2].token().is_some());
+}
+
+/// A loss that the watch cannot show is found by a renewal, so what acts on its ownership renews more often then.
+#[tokio::test(start_paused = true)]
+async fn while_its_watch_is_interrupted_it_renews_more_often() {
+    for (options, most) in [(options().single_ownership(), millis(1300)), (options(), millis(5000))] {
+        let fake = Fake::new();
+        let registration = announce_with(&fake, options).await;
+        let token = registration.token().expect("held");
+        pass(seconds(30)).await;
+        let calm = gaps(&fake.times(Op::Renew));
+        assert!(calm.iter().all(|gap| *gap > seconds(3)), "{calm:?}");
+        fake.every(Op::Watch, Fault::Fail(ErrorKind::Unavailable));
+        fake.cut(Cut::Fail(ErrorKind::Unavailable));
+        pass(seconds(10)).await;
+        let begun = Instant::now();
+        fake.forget("a");
+        registration.lost(token).await;
+        assert!(begun.elapsed() <= most, "after {:?}", begun.elapsed());
+    }
+}
+
+/// A watch that comes and goes must not put the renewals off.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_flaps_does_not_cost_the_ownership() {
+    let fake = Fake::new();
+    let registration = announce_with(&fake, options().ttl(seconds(6)).single_ownership()).await;
+    let token = registration.token().expect("held");
+    let begun = Instant::now();
+    while begun.elapsed() < seconds(60) {
+        fake.cut(Cut::Fail(ErrorKind::Unavailable));
+        pass(millis(300)).await;
+        assert_eq!(registration.token(), Some(token), "after {:?}", begun.elapsed());
+    }
+    let longest = gaps(&fake.times(Op::Renew)).into_iter().max().expect("some");
+    assert!(longest <= seconds(2), "{longest:?}");
 }
