@@ -237,6 +237,9 @@ impl Keeper {
         own: &mut OwnEntry,
     ) -> Phase {
         let held = matches!(self.status.borrow().state, State::Held { .. });
+        if held && due.is_none() {
+            own.is_reachable();
+        }
         let renew_at = if held && !self.dirty {
             self.next_renewal(&lease, own.is_watched())
         } else {

@@ -31,6 +31,13 @@ impl OwnEntry {
         self.watched || self.watch.is_none()
     }
 
+    /// The registry has answered a renewal.
+    pub(super) fn is_reachable(&self) {
+        if let Some(watch) = self.watch.as_ref().filter(|_| !self.watched) {
+            watch.is_reachable();
+        }
+    }
+
     /// Returns when something was seen; never without a watch. A permanent error of the watch leaves it to renewals. Cancel safe.
     pub(super) async fn next(&mut self) -> Seen {
         let name = self.key.name();

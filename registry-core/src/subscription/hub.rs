@@ -38,6 +38,8 @@ pub(super) struct Hub {
     feed: Mutex<Feed>,
     /// Somebody has joined.
     pub(super) joined: Notify,
+    /// The registry has answered somebody else.
+    pub(super) reachable: Notify,
     topic: Option<Topic>,
     task: OnceLock<AbortHandle>,
     /// Held for as long as anybody may look for the topic.
@@ -82,8 +84,9 @@ impl Hub {
     ) -> (Arc<Self>, u64) {
         let mut feed = Feed::new(view);
         let number = feed.join(options.after.is_some(), options.bound).expect("nobody has ended it");
-        let (joined, task) = (Notify::new(), OnceLock::new());
-        let hub = Arc::new(Self { feed: Mutex::new(feed), joined, topic, task, _handle: Arc::clone(&registry) });
+        let (joined, reachable, task) = (Notify::new(), Notify::new(), OnceLock::new());
+        let hub =
+            Arc::new(Self { feed: Mutex::new(feed), joined, reachable, topic, task, _handle: Arc::clone(&registry) });
         let recovery = Recovery::new(registry, scope, Arc::clone(&hub), options);
         let task = tokio::spawn(recovery.run()).abort_handle();
         hub.task.set(task).expect("it is set here only");

@@ -214,6 +214,11 @@ impl Subscription {
         poll_fn(|context| self.poll(context)).await
     }
 
+    /// The registry has answered the caller just now: a watch that waits to be opened again is tried for at once.
+    pub(crate) fn is_reachable(&self) {
+        self.hub.reachable.notify_waiters();
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Event>>> {
         match &mut self.grace {
             Some(grace) => grace.poll(&self.hub, self.number, context),

@@ -283,6 +283,7 @@ impl Recovery {
         while !self.feed().is_awaited(self.asked) {
             tokio::select! {
                 () = sleep_until(until) => break,
+                () = self.hub.reachable.notified(), if !refused => break,
                 () = self.hub.joined.notified() => {}
             }
         }

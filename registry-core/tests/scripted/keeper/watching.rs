@@ -103,3 +103,22 @@ async fn a_watch_that_hangs_delays_no_renewal() {
     let waits = crate::support::gaps(&fake.times(Op::Renew));
     assert!(waits.iter().all(|wait| *wait < millis(5010)), "{waits:?}");
 }
+
+/// While no server leads, the waits between two attempts to open the watch grow to three seconds. The first renewal that is
+/// answered ends the wait.
+#[tokio::test(start_paused = true)]
+async fn an_answered_renewal_opens_the_watch_again() {
+    let fake = Fake::new();
+    let registration = announce_with(&fake, options().ttl(seconds(60)).renew_every(millis(500))).await;
+    pass(seconds(10)).await;
+    fake.outage();
+    pass(seconds(40)).await;
+    assert!(registration.token().is_some(), "it is held all the time");
+    fake.heal();
+    let answered = fake.count(Op::Renew);
+    while fake.count(Op::Renew) == answered {
+        pass(millis(1)).await;
+    }
+    pass(millis(20)).await;
+    assert_eq!(fake.open_watches(), 1);
+}
