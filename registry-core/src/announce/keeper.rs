@@ -252,11 +252,11 @@ impl Keeper {
         tokio::select! {
             biased;
             command = inbox.recv() => match command {
-                Some(Command::Check(reply)) => self.renew(lease, deadline, Some(reply)).await,
+                Some(Command::Check(reply)) => self.renew(lease, deadline, Some(reply), own).await,
                 Some(Command::Update(value, reply)) => {
                     self.value = value;
                     self.dirty = true;
-                    self.renew(lease, deadline, Some(reply)).await
+                    self.renew(lease, deadline, Some(reply), own).await
                 }
                 Some(Command::Deregister(reply)) => {
                     let _ = reply.send(self.release(&lease).await);
@@ -276,37 +276,40 @@ impl Keeper {
             },
             seen = own.next() => match seen {
                 Seen::Gone => {
-                    // Whose ownership cannot come back need not wait for the answer that says why it is gone.
-                    if self.options.single_ownership {
-                        let gone = Error::new(ErrorKind::LeaseLost, format!("the entry {} was seen to go", self.key));
-                        self.tell(State::Lost, Some(gone));
-                    }
-                    self.renew(lease, deadline, None).await
+                    self.seen_to_go();
+                    self.renew(lease, deadline, None, own).await
                 }
                 // The next renewal may be due earlier, and never later: a watch that comes and goes must not put it off.
                 Seen::Watched(_) => Phase::Keeping { lease, deadline, due: Some(renew_at) },
             },
-            () = wake_at.reached() => self.renew(lease, deadline, None).await,
+            () = wake_at.reached() => self.renew(lease, deadline, None, own).await,
         }
     }
 
     /// One renewal, or the update that is due, and what follows from its answer.
-    async fn renew(&mut self, lease: Lease, deadline: Moment, reply: Option<Reply>) -> Phase {
+    async fn renew(&mut self, lease: Lease, deadline: Moment, reply: Option<Reply>, own: &mut OwnEntry) -> Phase {
         let doubtful_at = doubtful_at(&lease, deadline);
         // Told before anything else is done after a long sleep.
         if doubtful_at.is_over() {
             self.tell(State::Lost, None);
         }
-        let sent = Moment::now();
         let limit = (self.ttl / 3).min(CALL_LIMIT);
-        let call = async {
-            if self.dirty {
-                limited(limit, "update", self.registry.update(&lease, self.value.clone())).await
-            } else {
-                limited(limit, "renew", self.registry.renew(&lease)).await.map(|()| lease.clone())
+        let (answer, sent, gone) = loop {
+            let sent = Moment::now();
+            let call = async {
+                if self.dirty {
+                    limited(limit, "update", self.registry.update(&lease, self.value.clone())).await
+                } else {
+                    limited(limit, "renew", self.registry.renew(&lease)).await.map(|()| lease.clone())
+                }
+            };
+            match self.attentively(doubtful_at, limit, call, own).await {
+                // It was there when it was renewed, and was seen to go meanwhile: another renewal tells what became of it.
+                (Ok(_), true) => {}
+                (answer, gone) => break (answer, sent, gone),
             }
         };
-        let (phase, answer) = match self.lost_at(doubtful_at, limit, call).await {
+        let (phase, answer) = match answer {
             Ok(lease) => (self.granted(lease, sent), Ok(())),
             Err(error) => match error.kind() {
                 ErrorKind::Evicted => {
@@ -330,8 +333,8 @@ impl Keeper {
                 _ => {
                     tracing::debug!(key = %self.key, %error, "could not renew yet");
                     self.forget_what_is_never_taken(&error);
-                    let late = doubtful_at.is_over();
-                    self.tell(if late { State::Lost } else { State::Renewing }, Some(again(&error)));
+                    let lost = doubtful_at.is_over() || (gone && self.options.single_ownership);
+                    self.tell(if lost { State::Lost } else { State::Renewing }, Some(again(&error)));
                     (Phase::Keeping { lease, deadline, due: None }, Err(error))
                 }
             },
@@ -362,16 +365,39 @@ impl Keeper {
         Phase::Waiting(Moment::now() + self.reregistering.next_wait())
     }
 
-    /// Waits for a call that has this limit; tells of the loss when its moment comes, although the call is still under way.
-    async fn lost_at<T>(&self, doubtful_at: Moment, limit: Duration, call: impl Future<Output = T>) -> T {
-        let mut call = pin!(call);
-        tokio::select! {
-            biased;
-            () = doubtful_at.reached_within(limit) => {}
-            answer = &mut call => return answer,
+    /// The entry was seen to go. Whose ownership cannot come back need not wait for the answer that says why.
+    fn seen_to_go(&self) {
+        if self.options.single_ownership {
+            let gone = Error::new(ErrorKind::LeaseLost, format!("the entry {} was seen to go", self.key));
+            self.tell(State::Lost, Some(gone));
         }
-        self.tell(State::Lost, None);
-        call.await
+    }
+
+    /// Waits for a call that has this limit. Meanwhile it reports the loss when its moment comes, or when the entry is seen to
+    /// go: a server that hangs must not hide either. Returns whether the entry was seen to go.
+    async fn attentively<T>(
+        &self,
+        doubtful_at: Moment,
+        limit: Duration,
+        call: impl Future<Output = T>,
+        own: &mut OwnEntry,
+    ) -> (T, bool) {
+        let (mut call, mut gone, mut late) = (pin!(call), false, false);
+        let mut doubt = pin!(doubtful_at.reached_within(limit));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut doubt, if !late => {
+                    late = true;
+                    self.tell(State::Lost, None);
+                }
+                seen = own.next(), if !gone => if seen == Seen::Gone {
+                    gone = true;
+                    self.seen_to_go();
+                },
+                answer = &mut call => return (answer, gone),
+            }
+        }
     }
 
     /// A good answer: the entry stands for its time to live after the request was sent, if that is not over yet.

@@ -122,3 +122,33 @@ async fn an_answered_renewal_opens_the_watch_again() {
     pass(millis(20)).await;
     assert_eq!(fake.open_watches(), 1);
 }
+
+/// A server that hangs must not hide what the watch shows: whatever was under way when the entry went.
+#[tokio::test(start_paused = true)]
+async fn a_removal_during_a_renewal_is_seen_at_once() {
+    for fault in [Fault::Hang, Fault::Slow(seconds(4)), Fault::Late(seconds(4))] {
+        for single in [false, true] {
+            let fake = Fake::new();
+            let options = options().ttl(seconds(60));
+            let registration = announce_with(&fake, if single { options.single_ownership() } else { options }).await;
+            let record = Record::of(&registration);
+            pass(seconds(5)).await;
+            fake.next(Op::Renew, fault);
+            let asked = tokio::time::timeout(millis(100), registration.check()).await;
+            assert!(asked.is_err(), "the renewal is under way: {asked:?}");
+            let begun = Instant::now();
+            fake.forget("a");
+            record.reaches("lost").await;
+            let took = begun.elapsed();
+            if single {
+                assert!(took < millis(20), "after {took:?}, {fault:?}");
+                pass(seconds(60)).await;
+                assert_eq!(record.words(), ["held", "lost"]);
+            } else {
+                // Then at the latest when the answer is there, or none will come.
+                assert!(took < seconds(21), "after {took:?}, {fault:?}");
+                record.reaches("held").await;
+            }
+        }
+    }
+}
