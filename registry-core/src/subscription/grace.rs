@@ -163,7 +163,7 @@ impl Grace {
         match event {
             Event::Snapshot { snapshot, cause } => {
                 self.stale = false;
-                let snapshot = self.take_snapshot(snapshot, cause, disturbed);
+                let snapshot = self.take_snapshot(&snapshot, cause, disturbed);
                 self.ready.push_back(Event::Snapshot { snapshot, cause });
             }
             Event::Changes(batch) => {
@@ -185,10 +185,10 @@ impl Grace {
     }
 
     /// The snapshot with the members that are missing in it and probably alive.
-    fn take_snapshot(&mut self, listed: Snapshot, cause: Cause, disturbed: Option<Instant>) -> Snapshot {
+    fn take_snapshot(&mut self, listed: &Snapshot, cause: Cause, disturbed: Option<Instant>) -> Snapshot {
         let until = self.disturbed_until(disturbed).filter(|_| cause != Cause::Initial || !self.known.is_empty());
         let before = std::mem::take(&mut self.known);
-        let came_back = self.replace_known(&listed);
+        let came_back = self.replace_known(listed);
         self.extend(disturbed);
         let gone: Vec<_> = before.iter().filter(|(name, _)| self.known.get(name).is_none()).collect();
         for (name, entry) in gone {
@@ -236,12 +236,11 @@ impl Grace {
     }
 
     fn suspect(&mut self, name: Name, reason: Removed, disturbed: Option<Instant>) {
-        let (until, kind) = match self.disturbed_until(disturbed) {
-            Some(until) => (until, Kind::Suppressed),
-            None => {
-                let others = self.suspects.values().filter(|suspect| suspect.kind == Kind::Settling);
-                (others.map(|suspect| suspect.until).min().unwrap_or(Instant::now() + SETTLE), Kind::Settling)
-            }
+        let (until, kind) = if let Some(until) = self.disturbed_until(disturbed) {
+            (until, Kind::Suppressed)
+        } else {
+            let others = self.suspects.values().filter(|suspect| suspect.kind == Kind::Settling);
+            (others.map(|suspect| suspect.until).min().unwrap_or(Instant::now() + SETTLE), Kind::Settling)
         };
         let first = self.suspects.values().all(|suspect| suspect.kind != Kind::Suppressed);
         self.suspects.insert(name.clone(), Suspect { reason, at: self.index, until, kind });

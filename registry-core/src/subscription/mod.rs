@@ -230,7 +230,7 @@ impl Subscription {
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let suppressed = *self.suppressed().borrow();
-        f.debug_struct("Subscription").field("hub", &self.hub).field("suppressed", &suppressed).finish()
+        f.debug_struct("Subscription").field("hub", &self.hub).field("suppressed", &suppressed).finish_non_exhaustive()
     }
 }
 

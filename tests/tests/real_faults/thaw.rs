@@ -13,11 +13,11 @@ use tokio::time::sleep;
 
 use crate::setting::{Api, Scene};
 
-const TTL: Duration = Duration::from_secs(4);
+const TTL: Duration = Duration::from_millis(4000);
 const FROZEN: Duration = Duration::from_secs(6);
 /// After this everything has settled.
 const SETTLED: Duration = Duration::from_secs(5);
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 4;
 const LOCKS: usize = 24;
 /// Two for each lock: one that holds, and one that waits.
 const CONTENDERS: usize = 2;
@@ -26,7 +26,6 @@ const CONTENDERS: usize = 2;
 #[derive(Clone, Debug)]
 struct Held {
     lock: usize,
-    contender: usize,
     token: u64,
     begun: Instant,
     ended: Instant,
@@ -51,14 +50,13 @@ pub(crate) fn holders_after_a_thaw(version: Version) {
             }
         }
         sleep(Duration::from_secs(3)).await;
-        for round in 0..ROUNDS {
+        for _ in 0..ROUNDS {
             let leader = scene.leader().await;
             scene.cluster.member(leader).pause().await.expect("frozen");
             sleep(FROZEN).await;
             scene.cluster.member(leader).unpause().await.expect("thawed");
             sleep(SETTLED).await;
             scene.cluster.wait_until_healthy().await.expect("all are well");
-            println!("round {round}: {} losses", held.lock().unwrap().iter().filter(|held: &&Held| held.lost).count());
         }
         stop.send_replace(true);
         for contender in contenders {
@@ -91,31 +89,30 @@ async fn contend(
         };
         let ended = Instant::now();
         let token = guard.token().position();
-        held.lock().unwrap_or_else(PoisonError::into_inner).push(Held { lock, contender, token, begun, ended, lost });
-        if lost {
-            println!("lock {lock}: {contender} lost token {token}: {}", guard.loss().await);
-        } else {
+        held.lock().unwrap_or_else(PoisonError::into_inner).push(Held { lock, token, begun, ended, lost });
+        if !lost {
             let _ = guard.release().await;
         }
     }
 }
 
+/// How long two may hold one lock: as long as what happens takes to be heard of, and while a watch is interrupted until the next
+/// renewal, which comes after a twelfth of the TTL; and what a busy machine adds to that.
+const BOUND: Duration = Duration::from_millis(4000 / 12 + 300);
+
 fn judge(mut all: Vec<Held>) {
     all.sort_by_key(|held| (held.lock, held.begun));
     let mut longest = Duration::ZERO;
     for pair in all.windows(2).filter(|pair| pair[0].lock == pair[1].lock) {
-        let overlap = pair[0].ended.saturating_duration_since(pair[1].begun);
-        if !overlap.is_zero() {
-            println!(
-                "lock {}: tokens {} and {} were held together for {overlap:?}",
-                pair[0].lock, pair[0].token, pair[1].token
-            );
-        }
-        longest = longest.max(overlap);
-        if pair[1].token < pair[0].token {
-            println!("TOKENS: {pair:?}");
-        }
+        let [before, after] = pair else { unreachable!("a window of two") };
+        assert!(after.token > before.token, "the token went back: {pair:?}");
+        longest = longest.max(before.ended.saturating_duration_since(after.begun));
     }
     let losses = all.iter().filter(|held| held.lost).count();
-    println!("{losses} losses, the longest overlap is {longest:?}");
+    println!(
+        "{} ownerships of {LOCKS} locks, {losses} were lost; two held one lock for {longest:?} at most",
+        all.len()
+    );
+    assert!(longest <= BOUND, "two held one lock for {longest:?}, and {BOUND:?} is the bound");
+    assert!(all.len() >= LOCKS, "not every lock was held: {all:?}");
 }
