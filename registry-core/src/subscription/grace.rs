@@ -109,6 +109,22 @@ impl Grace {
         grace
     }
 
+    /// Members that were known before the list.
+    pub(super) fn expect(&mut self, missing: Vec<Entry>) {
+        let until = Instant::now() + self.period;
+        let suspect = Suspect { reason: Removed::Unknown, at: self.index, until, kind: Kind::Suppressed };
+        for entry in missing {
+            if self.known.get(&entry.name).is_none() {
+                self.suspects.insert(entry.name.clone(), suspect);
+                self.known.insert(entry.name.clone(), entry);
+            }
+        }
+        if !self.suspects.is_empty() {
+            self.say(until);
+        }
+        self.publish();
+    }
+
     /// What is suppressed, as of the last time that this was polled.
     pub(super) fn suppressed(&self) -> watch::Receiver<Option<Suppressed>> {
         self.suppressed.subscribe()

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::setting::{Api, Scene};
 
-const TTL: Duration = Duration::from_millis(4000);
+const TTL: Duration = Duration::from_secs(4);
 const FROZEN: Duration = Duration::from_secs(6);
 /// After this everything has settled.
 const SETTLED: Duration = Duration::from_secs(5);

@@ -357,3 +357,24 @@ async fn without_a_grace_nothing_is_suppressed() {
         assert_eq!(soon(&mut subscription).await, [format!("-{name}")]);
     }
 }
+
+/// A program that was started again in the middle of an outage knows from its earlier run who was there.
+#[tokio::test(start_paused = true)]
+async fn members_that_were_known_before_have_time_to_come_back() {
+    let fake = Fake::new();
+    put(&fake, &["a", "b", "c"]);
+    let before = fake.holds();
+    fake.change(|core| core.oracle.wipe());
+    put(&fake, &["a"]);
+    let listed = fake.holds();
+    let missing: Vec<_> = before.entries.into_iter().filter(|entry| entry.name.as_str() != "a").collect();
+    let options = SubscribeOptions::new().grace(DEFAULT_GRACE);
+    let mut subscription = fake.subscribe_from(dir(), listed, options).expect(missing);
+    assert_eq!(suppressed(&subscription), 2);
+    let begun = Instant::now();
+    pass(seconds(10)).await;
+    fake.put("b", "1");
+    assert_eq!(soon(&mut subscription).await, ["+b=1"]);
+    assert_eq!(changes(&mut subscription).await.0, ["-c"]);
+    assert!(begun.elapsed() > DEFAULT_GRACE - seconds(1), "after {:?}", begun.elapsed());
+}
