@@ -1,8 +1,11 @@
 //! The exclusive lock while all is well, and what an administrator can do to it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use registry_core::conformance::Gate;
 use registry_core::{ErrorKind, RegisterOptions};
+use registry_recipes::Lock;
 use tokio::time::{sleep, timeout};
 
 use super::support::Place;
@@ -69,6 +72,34 @@ pub(crate) async fn a_holder_that_was_removed_is_told(place: Place) {
     assert_eq!(held.loss().await.kind(), ErrorKind::Evicted);
     assert_eq!(held.check().await.expect_err("it is lost").kind(), ErrorKind::Evicted);
     held.release().await.expect("there is nothing to give back");
+}
+
+/// The events show the predecessor go, and not yet that this entry went before it: no guard is handed out.
+pub(crate) async fn what_the_events_do_not_show_yet_is_asked_for(place: Place) {
+    let ttl = Duration::from_mins(1);
+    let first = Lock::new(place.connect(), dir()).ttl(ttl).acquire("first").await.expect("acquired");
+    let gate = Gate::new(place.connect());
+    let late = Lock::new(Arc::clone(&gate), dir()).ttl(ttl);
+    let waiting = tokio::spawn(async move { late.acquire("second").await });
+    until_there_are(&place, 2).await;
+    let registry = place.connect();
+    let entries = registry.list(&dir().into()).await.expect("listed").entries;
+    let second = entries.into_iter().find(|entry| entry.value == "second").expect("it waits").name;
+    // From now on its watch shows no change of its own entry.
+    gate.lose(second.as_str());
+    gate.close();
+    gate.open();
+    while gate.open_watches() == 0 {
+        sleep(Duration::from_millis(20)).await;
+    }
+    // Some servers have the list compared after each reconnect.
+    sleep(Duration::from_secs(1)).await;
+    registry.remove(&dir().key(second.as_str()).expect("a key")).await.expect("removed");
+    sleep(Duration::from_millis(500)).await;
+    assert!(!waiting.is_finished(), "its watch does not show it");
+    first.release().await.expect("released");
+    let acquired = timeout(Duration::from_secs(15), waiting).await.expect("it is asked for").expect("no panic");
+    assert_eq!(acquired.expect_err("it was removed").kind(), ErrorKind::Evicted);
 }
 
 pub(crate) async fn a_waiting_one_that_was_removed_is_told(place: Place) {

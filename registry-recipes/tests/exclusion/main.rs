@@ -26,6 +26,7 @@ fn main() -> ExitCode {
             giving_up_leaves_nothing_behind,
             a_holder_that_was_removed_is_told,
             a_waiting_one_that_was_removed_is_told,
+            what_the_events_do_not_show_yet_is_asked_for,
             what_is_not_a_contender_does_not_count,
         }
         everywhere counted {

@@ -149,7 +149,10 @@ async fn a_keeper_of_a_directory_shares_the_watch_of_its_subscribers() {
 /// A loss that the watch cannot show is found by a renewal, so what acts on its ownership renews more often then.
 #[tokio::test(start_paused = true)]
 async fn while_its_watch_is_interrupted_it_renews_more_often() {
-    for (options, most) in [(options().single_ownership(), millis(1300)), (options(), millis(5000))] {
+    // It goes at another moment each time, as seen from the renewals.
+    let offsets = (0..10).map(|number| millis(number * 490));
+    let cases = offsets.map(|offset| (options().single_ownership(), millis(1300), offset));
+    for (options, most, offset) in cases.chain([(options(), millis(5000), millis(0))]) {
         let fake = Fake::new();
         let registration = announce_with(&fake, options).await;
         let token = registration.token().expect("held");
@@ -158,7 +161,7 @@ async fn while_its_watch_is_interrupted_it_renews_more_often() {
         assert!(calm.iter().all(|gap| *gap > seconds(3)), "{calm:?}");
         fake.every(Op::Watch, Fault::Fail(ErrorKind::Unavailable));
         fake.cut(Cut::Fail(ErrorKind::Unavailable));
-        pass(seconds(10)).await;
+        pass(seconds(10) + offset).await;
         let begun = Instant::now();
         fake.forget("a");
         registration.lost(token).await;

@@ -170,6 +170,22 @@ async fn another_history_removes_nobody_who_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_history_needs_no_outage_to_be_noticed() {
+    let (fake, mut subscription) = with(&["a", "b", "c", "d"], Reasons::Told).await;
+    fake.put("a", "2");
+    assert_eq!(soon(&mut subscription).await, ["+a=2"]);
+    fake.change(|core| core.oracle.wipe());
+    put(&fake, &["b", "c", "d"]);
+    let there = loop {
+        if let Event::Snapshot { snapshot, .. } = next(&mut subscription).await {
+            break snapshot.entries.len();
+        }
+    };
+    assert_eq!((there, suppressed(&subscription)), (4, 1));
+    assert_eq!(changes(&mut subscription).await.0, ["-a"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_outage_begins_the_grace_anew_and_nothing_goes_during_it() {
     let (fake, mut subscription) = with(&["a", "b", "c"], Reasons::Told).await;
     outage(&fake, &mut subscription, seconds(10)).await;
