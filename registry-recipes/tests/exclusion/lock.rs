@@ -88,6 +88,9 @@ pub(crate) async fn what_the_events_do_not_show_yet_is_asked_for(place: Place) {
     // From now on its watch shows no change of its own entry.
     gate.lose(second.as_str());
     gate.close();
+    while gate.open_watches() > 0 {
+        sleep(Duration::from_millis(20)).await;
+    }
     gate.open();
     while gate.open_watches() == 0 {
         sleep(Duration::from_millis(20)).await;
