@@ -39,6 +39,7 @@ use task::Task;
 /// ```
 #[derive(Debug)]
 pub struct Catalogue<T> {
+    scope: Scope,
     state: watch::Receiver<State<T>>,
     /// The members that [`changed`](Catalogue::changed) returned last.
     seen: u64,
@@ -90,8 +91,13 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Catalogue<T> {
             stale_since: Some(Instant::now()),
             error: None,
         });
-        tokio::spawn(Task::new(scope, codec, sender).run(subscription));
-        Self { state, seen: 0 }
+        tokio::spawn(Task::new(scope.clone(), codec, sender).run(subscription));
+        Self { scope, state, seen: 0 }
+    }
+
+    /// What this follows.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// Waits until the members are known, and returns them. While the registry cannot be reached it goes on waiting, so
@@ -145,6 +151,6 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Catalogue<T> {
 
 impl<T> Clone for Catalogue<T> {
     fn clone(&self) -> Self {
-        Self { state: self.state.clone(), seen: self.seen }
+        Self { scope: self.scope.clone(), state: self.state.clone(), seen: self.seen }
     }
 }

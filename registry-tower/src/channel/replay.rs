@@ -1,0 +1,122 @@
+//! A request body that can be sent a second time.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use http_body::{Body as _, Frame};
+use registry::Bytes;
+use tonic::Status;
+use tonic::body::Body;
+
+/// How much of a body is kept for a second attempt. Of a larger one nothing is kept; its request is sent again only if
+/// none of it was read.
+const KEPT: usize = 1 << 20;
+
+/// The body of one request, for as many attempts as it takes.
+pub(super) struct Replay(Arc<Mutex<Shared>>);
+
+struct Shared {
+    /// What has not been read yet.
+    rest: Body,
+    /// What the attempts so far have read; what of it the current one has.
+    read: Vec<Bytes>,
+    position: usize,
+    size: usize,
+    keep: Keep,
+    /// The number of the current attempt. Earlier ones may still be held by a connection that is breaking down.
+    attempt: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Keep {
+    Yes,
+    /// The request needs no further attempt.
+    Settled,
+    /// Something was read and not kept.
+    TooMuch,
+}
+
+impl Replay {
+    pub(super) fn new(body: Body) -> Self {
+        let shared = Shared { rest: body, read: Vec::new(), position: 0, size: 0, keep: Keep::Yes, attempt: 0 };
+        Self(Arc::new(Mutex::new(shared)))
+    }
+
+    /// The body from its beginning. Ends all earlier attempts.
+    pub(super) fn attempt(&self) -> Body {
+        let number = {
+            let shared = &mut *lock(&self.0);
+            (shared.attempt, shared.position) = (shared.attempt + 1, 0);
+            shared.attempt
+        };
+        Body::new(Attempt { shared: Arc::clone(&self.0), number })
+    }
+
+    /// Whether there can be another attempt.
+    pub(super) fn repeatable(&self) -> bool {
+        lock(&self.0).keep == Keep::Yes
+    }
+
+    /// There will be no further attempt; nothing is kept from here on.
+    pub(super) fn settle(&self) {
+        let shared = &mut *lock(&self.0);
+        shared.read.drain(..shared.position);
+        (shared.position, shared.keep) = (0, Keep::Settled);
+    }
+}
+
+impl Shared {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Some(data) = self.read.get(self.position) {
+            self.position += 1;
+            return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
+        }
+        let frame = Pin::new(&mut self.rest).poll_frame(context);
+        if let (Poll::Ready(Some(Ok(frame))), Keep::Yes) = (&frame, self.keep) {
+            self.keep(frame);
+        }
+        frame
+    }
+
+    fn keep(&mut self, frame: &Frame<Bytes>) {
+        self.size += frame.data_ref().map_or(0, Bytes::len);
+        match frame.data_ref() {
+            Some(data) if self.size <= KEPT => {
+                self.read.push(data.clone());
+                self.position = self.read.len();
+            }
+            // Trailers, which gRPC's requests do not have, are not kept either.
+            _ => (self.keep, self.read, self.position) = (Keep::TooMuch, Vec::new(), 0),
+        }
+    }
+}
+
+/// The body as one attempt reads it.
+struct Attempt {
+    shared: Arc<Mutex<Shared>>,
+    number: usize,
+}
+
+impl http_body::Body for Attempt {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let shared = &mut *lock(&self.shared);
+        if shared.attempt == self.number {
+            shared.poll_frame(context)
+        } else {
+            Poll::Ready(Some(Err(Status::cancelled("the request is sent to another server"))))
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let shared = lock(&self.shared);
+        shared.position == shared.read.len() && shared.rest.is_end_stream()
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
