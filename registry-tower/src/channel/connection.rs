@@ -12,10 +12,10 @@ use registry::Bytes;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint, Error};
+use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
-use super::failure::chain;
+use super::failure::{Failure, Fate, chain};
 use super::pool::Member;
 use super::wire::{ConnectOnce, Loss, Phase, Wire};
 
@@ -46,9 +46,9 @@ impl Connection {
             if endpoint.uri().scheme_str() != Some("https") {
                 match wire.first_byte().await {
                     // So begins a SETTINGS frame, and no greeting of HTTP/1, TLS or a protocol of lines.
-                    Ok(0) => {}
-                    Ok(_) => return Err("it does not speak HTTP/2 without TLS".to_owned()),
-                    Err(_) => return Err("it closed the connection before it had sent anything".to_owned()),
+                    Some(0) => {}
+                    Some(_) => return Err("it does not speak HTTP/2 without TLS".to_owned()),
+                    None => return Err("it closed the connection before it had sent anything".to_owned()),
                 }
             }
             Ok(channel)
@@ -76,13 +76,28 @@ impl Connection {
     }
 
     /// Sends a request, and returns when the response has begun.
-    pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
+    pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
         let requests = Arc::clone(&self.requests);
         let mut channel = self.channel.clone();
-        poll_fn(|context| channel.poll_ready(context)).await?;
-        self.wire.asked();
-        let response = channel.call(request).await?;
-        Ok(response.map(|body| Body::new(Counted { body, _requests: requests })))
+        let before = self.wire.written();
+        let sent = async {
+            poll_fn(|context| channel.poll_ready(context)).await?;
+            self.wire.asked();
+            channel.call(request).await
+        };
+        match sent.await {
+            Ok(response) => Ok(response.map(|body| Body::new(Counted { body, _requests: requests }))),
+            Err(error) => {
+                let failure = Failure::new(error, self.wire.written() != before);
+                // No other request should have to find out.
+                match failure.fate {
+                    Fate::Unprocessed => self.wire.lose(Loss::GoingAway),
+                    Fate::Unknown => self.wire.lose(Loss::Closed),
+                    Fate::Refused | Fate::Late | Fate::Failed => {}
+                }
+                Err(failure)
+            }
+        }
     }
 }
 

@@ -2,72 +2,105 @@
 
 use std::error::Error;
 use std::fmt::Write;
+use std::io;
+use std::sync::Arc;
 
 use h2::Reason;
 use tonic::{Code, ConnectError, Status, TimeoutExpired};
 
-/// Whether a server can have processed a request that failed.
+/// What became of a request that was not answered.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Processed {
-    /// It was not sent, or the server said that it has not looked at it and takes no more on this connection.
-    Never,
-    /// The server refused this one request before it looked at it.
+pub(super) enum Fate {
+    /// It was not sent, or the server said that it has not processed it and takes no more on this connection.
+    Unprocessed,
+    /// The server refused this one request before it processed it.
     Refused,
-    /// Nobody knows.
-    Maybe,
+    /// The connection broke; nobody knows whether it was processed.
+    Unknown,
+    /// The time limit of its endpoint was over.
+    Late,
+    /// It failed by itself, and the connection is well.
+    Failed,
 }
 
-/// Reads that from the errors of tonic, hyper and h2.
-pub(super) fn processed(error: &(dyn Error + 'static)) -> Processed {
+/// A request that was not answered.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) fate: Fate,
+    error: tonic::transport::Error,
+}
+
+impl Failure {
+    /// `written`: whether anything was written to the connection after the request was handed over.
+    pub(super) fn new(error: tonic::transport::Error, written: bool) -> Self {
+        let fate = match fate(&error) {
+            Fate::Unknown if !written => Fate::Unprocessed,
+            fate => fate,
+        };
+        Self { fate, error }
+    }
+
+    /// What the caller is told.
+    pub(super) fn into_status(self, server: &str) -> Status {
+        let said = chain(&self.error);
+        let (code, message) = match self.fate {
+            Fate::Late => (Code::DeadlineExceeded, format!("{server} did not answer in time")),
+            Fate::Refused => (Code::Unavailable, format!("{server} refused the request: {said}")),
+            Fate::Unprocessed => (Code::Unavailable, format!("{server} did not process the request: {said}")),
+            Fate::Unknown => {
+                let message = format!("the connection to {server} broke; the request may have been processed: {said}");
+                (Code::Unavailable, message)
+            }
+            Fate::Failed => return Status::from_error(Box::new(self.error)),
+        };
+        let mut status = Status::new(code, message);
+        status.set_source(Arc::new(self.error));
+        status
+    }
+}
+
+/// Reads the fate of a request from the errors of tonic, hyper and h2.
+fn fate(error: &(dyn Error + 'static)) -> Fate {
     for cause in causes(error) {
         if cause.is::<ConnectError>() {
-            return Processed::Never;
+            return Fate::Unprocessed;
         }
-        // Only requests that were still waiting to be sent are cancelled.
-        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
-            return Processed::Never;
+        if cause.is::<TimeoutExpired>() {
+            return Fate::Late;
         }
-        let Some(error) = cause.downcast_ref::<h2::Error>() else { continue };
-        // With a GOAWAY of the server fail only the requests that come after the last one it has processed.
-        if error.is_go_away() && error.is_remote() {
-            return Processed::Never;
+        if cause.is::<io::Error>() {
+            return Fate::Unknown;
         }
-        if error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM) {
-            return Processed::Refused;
+        if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+            // Only a request that was still waiting to be sent is cancelled.
+            if error.is_canceled() {
+                return Fate::Unprocessed;
+            }
+            // A body that its caller could not provide.
+            if error.is_user() {
+                return Fate::Failed;
+            }
+            // Of a ping, that is.
+            if error.is_timeout() || error.is_closed() {
+                return Fate::Unknown;
+            }
+        }
+        if let Some(error) = cause.downcast_ref::<h2::Error>() {
+            return match error.reason() {
+                // With a GOAWAY of the server fail only the requests that come after the last one it has processed.
+                _ if error.is_go_away() && error.is_remote() => Fate::Unprocessed,
+                _ if error.is_go_away() || error.is_io() => Fate::Unknown,
+                Some(Reason::REFUSED_STREAM) if error.is_remote() => Fate::Refused,
+                _ => Fate::Failed,
+            };
         }
     }
-    Processed::Maybe
-}
-
-/// The status for a request that may have been processed, or was refused too often.
-pub(super) fn status(error: tonic::transport::Error, server: &str) -> Status {
-    let timed_out = causes(&error).any(<dyn Error>::is::<TimeoutExpired>);
-    let broken = causes(&error).any(|cause| {
-        cause.downcast_ref::<h2::Error>().is_some_and(|error| error.is_io() || error.is_go_away())
-            || cause.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_timeout() || error.is_closed())
-    });
-    let refused = processed(&error) == Processed::Refused;
-    let said = chain(&error);
-    let (code, message) = if timed_out {
-        (Code::DeadlineExceeded, format!("{server} did not answer in time"))
-    } else if refused {
-        (Code::Unavailable, format!("{server} refused the request: {said}"))
-    } else if broken {
-        let message =
-            format!("the connection to {server} broke before it answered; the request may have been processed");
-        (Code::Unavailable, format!("{message}: {said}"))
-    } else {
-        return Status::from_error(Box::new(error));
-    };
-    let mut status = Status::new(code, message);
-    status.set_source(std::sync::Arc::new(error));
-    status
+    Fate::Failed
 }
 
 /// The messages of an error and of what caused it.
 pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    let mut before = String::new();
+    let (mut text, mut before) = (String::new(), String::new());
     for cause in causes(error) {
         let message = cause.to_string();
         // Some wrappers say only that there was an error, or what the next one says.

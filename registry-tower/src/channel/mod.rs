@@ -24,7 +24,7 @@ use tonic::transport::Endpoint;
 use tower::Service;
 
 use crate::discover::Discover;
-use failure::Processed;
+use failure::Fate;
 use pool::Pool;
 use replay::Replay;
 
@@ -158,20 +158,20 @@ impl Channel {
                     Status::deadline_exceeded(format!("{} did not answer in time", connection.member.title()))
                 })?,
             };
-            let error = match answer {
+            let failure = match answer {
                 Ok(response) => {
                     body.settle();
                     return Ok(response);
                 }
-                Err(error) => error,
+                Err(failure) => failure,
             };
-            match failure::processed(&error) {
-                Processed::Never if body.repeatable() => connection.wire.lose(wire::Loss::GoingAway),
-                Processed::Refused if body.repeatable() && attempts < ATTEMPTS => {
+            match failure.fate {
+                Fate::Unprocessed if body.repeatable() => {}
+                Fate::Refused if body.repeatable() && attempts < ATTEMPTS => {
                     attempts += 1;
                     avoided = Some(connection);
                 }
-                _ => return Err(failure::status(error, &connection.member.title())),
+                _ => return Err(failure.into_status(&connection.member.title())),
             }
         }
     }

@@ -4,8 +4,8 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,10 +24,14 @@ use tower::Service;
 /// What is known about one connection. Shared by the stream, which reports what it sees, and by those who use it.
 pub(super) struct Wire {
     phase: watch::Sender<Phase>,
+    /// The first byte that the server has sent.
+    first: OnceLock<u8>,
     made: Instant,
     /// When the first request was sent after the last byte was received, in milliseconds since `made`, plus one; 0 when the
     /// server owes nothing.
     waiting_since: AtomicU64,
+    /// How many bytes were written.
+    written: AtomicU64,
 }
 
 /// How far a connection has come.
@@ -36,8 +40,8 @@ pub(super) enum Phase {
     Connecting,
     /// TCP is connected; the server has sent nothing yet.
     Open,
-    /// The server has sent something, which began with this byte.
-    Speaking(u8),
+    /// The server has sent something.
+    Speaking,
     Lost(Loss),
 }
 
@@ -65,8 +69,10 @@ impl Wire {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             phase: watch::Sender::new(Phase::Connecting),
+            first: OnceLock::new(),
             made: Instant::now(),
             waiting_since: AtomicU64::new(0),
+            written: AtomicU64::new(0),
         })
     }
 
@@ -74,42 +80,37 @@ impl Wire {
         *self.phase.borrow()
     }
 
-    /// Waits until the server has sent something; returns the first byte of it.
-    pub(super) async fn first_byte(&self) -> Result<u8, Loss> {
-        let mut phase = self.phase.subscribe();
-        loop {
-            match *phase.borrow_and_update() {
-                Phase::Speaking(first) => return Ok(first),
-                Phase::Lost(loss) => return Err(loss),
-                Phase::Connecting | Phase::Open => {}
-            }
-            if phase.changed().await.is_err() {
-                return Err(Loss::Closed);
-            }
-        }
+    /// Waits until the server has sent something; returns the first byte of it. `None` when it ended before.
+    pub(super) async fn first_byte(&self) -> Option<u8> {
+        self.reached(|phase| matches!(phase, Phase::Speaking | Phase::Lost(_))).await;
+        self.first.get().copied()
     }
 
     /// Waits until the connection can no longer be used.
     pub(super) async fn lost(&self) -> Loss {
-        let mut phase = self.phase.subscribe();
-        loop {
-            if let Phase::Lost(loss) = *phase.borrow_and_update() {
-                return loss;
-            }
-            if phase.changed().await.is_err() {
-                return Loss::Closed;
-            }
+        match self.reached(|phase| matches!(phase, Phase::Lost(_))).await {
+            Phase::Lost(loss) => loss,
+            _ => Loss::Closed,
         }
+    }
+
+    async fn reached(&self, wanted: impl Fn(&Phase) -> bool) -> Phase {
+        // The sender is in `self`, so this does not fail.
+        self.phase.subscribe().wait_for(wanted).await.map_or(Phase::Lost(Loss::Closed), |phase| *phase)
     }
 
     /// Marks the connection as unusable. The first reason counts.
     pub(super) fn lose(&self, loss: Loss) {
+        self.advance(Phase::Lost(loss), |phase| !matches!(phase, Phase::Lost(_)));
+    }
+
+    fn advance(&self, to: Phase, from: impl Fn(&Phase) -> bool) {
         self.phase.send_if_modified(|phase| {
-            let first = !matches!(phase, Phase::Lost(_));
-            if first {
-                *phase = Phase::Lost(loss);
+            let advances = from(phase);
+            if advances {
+                *phase = to;
             }
-            first
+            advances
         });
     }
 
@@ -120,6 +121,11 @@ impl Wire {
         let _ = self.waiting_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
     }
 
+    /// How many bytes were written.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::SeqCst)
+    }
+
     /// For how long nothing has been received although a request was sent.
     pub(super) fn silent_for(&self) -> Duration {
         match self.waiting_since.load(Ordering::Relaxed) {
@@ -128,26 +134,10 @@ impl Wire {
         }
     }
 
-    fn opened(&self) {
-        self.phase.send_if_modified(|phase| {
-            let first = matches!(phase, Phase::Connecting);
-            if first {
-                *phase = Phase::Open;
-            }
-            first
-        });
-    }
-
     fn received(&self, first: u8) {
         self.waiting_since.store(0, Ordering::Relaxed);
-        if matches!(*self.phase.borrow(), Phase::Open) {
-            self.phase.send_if_modified(|phase| {
-                let open = matches!(phase, Phase::Open);
-                if open {
-                    *phase = Phase::Speaking(first);
-                }
-                open
-            });
+        if self.first.set(first).is_ok() {
+            self.advance(Phase::Speaking, |phase| matches!(phase, Phase::Open));
         }
     }
 }
@@ -192,7 +182,7 @@ impl Service<Uri> for ConnectOnce {
         let connecting = self.tcp.call(uri);
         async move {
             let stream = connecting.await?.into_inner();
-            wire.opened();
+            wire.advance(Phase::Open, |phase| matches!(phase, Phase::Connecting));
             Ok(TokioIo::new(Watched { stream, wire }))
         }
         .boxed()
@@ -203,6 +193,15 @@ impl Service<Uri> for ConnectOnce {
 pub(super) struct Watched {
     stream: TcpStream,
     wire: Arc<Wire>,
+}
+
+impl Watched {
+    fn wrote(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(count)) = polled {
+            self.wire.written.fetch_add(count as u64, Ordering::SeqCst);
+        }
+        polled
+    }
 }
 
 impl Drop for Watched {
@@ -228,7 +227,8 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(polled)
     }
 
     fn poll_write_vectored(
@@ -236,7 +236,8 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.wrote(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
