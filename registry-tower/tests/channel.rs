@@ -204,3 +204,14 @@ fn an_endpoint_is_an_address_and_nothing_else() {
     assert_eq!(registry_tower::endpoint("[::1]:80").unwrap().uri(), "http://[::1]:80");
     assert!(registry_tower::endpoint("a b:80").is_none());
 }
+
+#[test]
+fn a_channel_whose_runtime_has_ended_says_so() {
+    let place = Place::new();
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let first = runtime();
+    let channel = first.block_on(async { registry_tower::channel(place.catalogue()) });
+    drop(first);
+    let status = runtime().block_on(ask(&channel.wait_at_most(Duration::from_millis(100)))).unwrap_err();
+    assert!(status.message().contains("the runtime on which this channel was made has ended"), "{status}");
+}

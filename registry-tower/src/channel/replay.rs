@@ -120,3 +120,82 @@ impl http_body::Body for Attempt {
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::future::poll_fn;
+
+    use super::*;
+
+    struct Frames(VecDeque<Bytes>);
+
+    impl http_body::Body for Frames {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            Poll::Ready(self.0.pop_front().map(|data| Ok(Frame::data(data))))
+        }
+    }
+
+    fn replay(frames: &[&'static str]) -> Replay {
+        Replay::new(Body::new(Frames(frames.iter().map(|text| Bytes::from_static(text.as_bytes())).collect())))
+    }
+
+    /// The next frame; an error as its message.
+    async fn next(body: &mut Body) -> Option<String> {
+        let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await?;
+        Some(match frame {
+            Ok(frame) => String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap(),
+            Err(status) => status.message().to_owned(),
+        })
+    }
+
+    async fn all(body: &mut Body) -> Vec<String> {
+        let mut frames = Vec::new();
+        while let Some(frame) = next(body).await {
+            frames.push(frame);
+        }
+        frames
+    }
+
+    #[tokio::test]
+    async fn each_attempt_reads_the_whole_and_only_the_last_one_reads_on() {
+        let replay = replay(&["a", "b", "c"]);
+        let mut first = replay.attempt();
+        assert_eq!(next(&mut first).await.unwrap(), "a");
+        assert_eq!(next(&mut first).await.unwrap(), "b");
+        let mut second = replay.attempt();
+        assert_eq!(next(&mut second).await.unwrap(), "a");
+        assert_eq!(next(&mut first).await.unwrap(), "the request is sent to another server");
+        assert_eq!(all(&mut second).await, ["b", "c"]);
+        assert!(replay.repeatable());
+        assert_eq!(all(&mut replay.attempt()).await, ["a", "b", "c"]);
+    }
+
+    #[tokio::test]
+    async fn a_settled_body_is_read_to_its_end_and_keeps_nothing() {
+        let replay = replay(&["a", "b", "c", "d"]);
+        let mut first = replay.attempt();
+        assert_eq!([next(&mut first).await.unwrap(), next(&mut first).await.unwrap()], ["a", "b"]);
+        let mut second = replay.attempt();
+        assert_eq!(next(&mut second).await.unwrap(), "a");
+        replay.settle();
+        assert_eq!(all(&mut second).await, ["b", "c", "d"]);
+        assert_eq!(lock(&replay.0).read, ["b"], "what was read before it was settled");
+    }
+
+    #[tokio::test]
+    async fn a_large_body_is_not_kept_and_not_repeated_once_it_was_read() {
+        let large: &'static str = Box::leak("x".repeat(KEPT / 2).into_boxed_str());
+        let replay = replay(&[large, large, "y", "z"]);
+        assert!(replay.repeatable());
+        let mut only = replay.attempt();
+        assert_eq!([next(&mut only).await.unwrap(), next(&mut only).await.unwrap()], [large, large]);
+        assert!(replay.repeatable());
+        assert_eq!(all(&mut only).await, ["y", "z"]);
+        assert!(!replay.repeatable());
+        assert!(lock(&replay.0).read.is_empty());
+    }
+}

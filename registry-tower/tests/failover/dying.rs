@@ -176,3 +176,29 @@ pub(crate) async fn a_server_that_listens_late_and_has_a_name_is_used_when_it_do
     let _server = crate::server::Server::start_at("late", port);
     assert_eq!(timeout(SOON, waiting).await.expect("in time").expect("no panic").expect("an answer"), "late");
 }
+
+pub(crate) async fn a_deregistered_server_finishes_what_it_has_and_gets_nothing_new() {
+    let site = Site::new();
+    let (leaving, entry) = site.start("leaving").await;
+    let (_staying, _staying_entry) = site.start("staying").await;
+    let channel = site.channel();
+    answered_by(&channel, &["leaving", "staying"]).await;
+    let request = Ask { takes: Duration::from_secs(3), ..Ask::default() };
+    let long: Vec<_> = (0..4)
+        .map(|_| {
+            let channel = channel.clone();
+            tokio::spawn(async move { ask(&channel, request).await })
+        })
+        .collect();
+    sleep(Duration::from_millis(200)).await;
+    entry.deregister().await.expect("deregistered");
+    answered_by(&channel, &["staying"]).await;
+    let mut answers = Vec::new();
+    for task in long {
+        answers.push(task.await.expect("no panic").expect("an answer"));
+    }
+    answers.sort();
+    assert_eq!(answers, ["leaving", "leaving", "staying", "staying"]);
+    drop(leaving);
+    answered_by(&channel, &["staying"]).await;
+}

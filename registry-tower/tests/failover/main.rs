@@ -25,6 +25,7 @@ macro_rules! trials {
 fn main() -> ExitCode {
     server::serve_if_asked();
     let trials = trials![
+        dying::a_deregistered_server_finishes_what_it_has_and_gets_nothing_new,
         dying::a_killed_server_fails_at_most_the_requests_in_flight,
         dying::a_server_that_listens_late_and_has_a_name_is_used_when_it_does,
         dying::all_servers_down_is_an_error_that_names_them_and_ends_when_one_is_back,
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         dying::servers_that_refuse_connections_get_nothing,
         dying::three_of_four_dead_servers_get_nothing,
         silent::a_frozen_server_gets_nothing_after_two_seconds_and_is_used_again_after_the_thaw,
+        silent::a_request_without_a_limit_does_not_wait_for_a_frozen_server_indefinitely,
         silent::a_server_that_has_never_said_anything_gets_nothing,
         silent::a_slow_answer_is_waited_for_and_others_are_answered_meanwhile,
         silent::only_silent_servers_is_an_error_that_names_them,

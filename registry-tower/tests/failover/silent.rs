@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
 
 use crate::callers::{Ask, Callers, SOON, Site, answered_by, ask};
@@ -80,4 +80,21 @@ pub(crate) async fn a_slow_answer_is_waited_for_and_others_are_answered_meanwhil
     }
     long.await.expect("no panic").expect("the slow answer");
     assert_eq!(slow.processed().await[&u64::MAX], 1);
+}
+
+pub(crate) async fn a_request_without_a_limit_does_not_wait_for_a_frozen_server_indefinitely() {
+    let site = Site::new();
+    let (frozen, _entry) = site.start("frozen").await;
+    let channel = site.channel();
+    answered_by(&channel, &["frozen"]).await;
+    let long = tokio::spawn({
+        let channel = channel.clone();
+        let request = Ask { takes: Duration::from_secs(3600), ..Ask::default() };
+        async move { ask(&channel, request).await }
+    });
+    sleep(Duration::from_millis(200)).await;
+    frozen.freeze();
+    let status = timeout(SOON, long).await.expect("in time").expect("no panic").expect_err("it is frozen");
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert!(status.message().contains("may have been processed"), "{status}");
 }
