@@ -28,7 +28,7 @@ const SERVICE: &str = "greeter";
 /// What a server does with a request that it has read.
 #[derive(Clone, Copy)]
 enum Reply {
-    /// RST_STREAM, REFUSED_STREAM.
+    /// `RST_STREAM` with `REFUSED_STREAM`.
     Refuse,
     /// GOAWAY that names no request as processed; the connection stays open.
     GoAwayBefore,

@@ -79,25 +79,25 @@ impl Connection {
     pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
         let requests = Arc::clone(&self.requests);
         let mut channel = self.channel.clone();
-        let before = self.wire.written();
-        let sent = async {
-            poll_fn(|context| channel.poll_ready(context)).await?;
-            self.wire.asked();
-            channel.call(request).await
-        };
-        match sent.await {
-            Ok(response) => Ok(response.map(|body| Body::new(Counted { body, _requests: requests }))),
-            Err(error) => {
-                let failure = Failure::new(error, self.wire.written() != before);
-                // No other request should have to find out.
-                match failure.fate {
-                    Fate::Unprocessed => self.wire.lose(Loss::GoingAway),
-                    Fate::Unknown => self.wire.lose(Loss::Closed),
-                    Fate::Refused | Fate::Late | Fate::Failed => {}
-                }
-                Err(failure)
-            }
+        if let Err(error) = poll_fn(|context| channel.poll_ready(context)).await {
+            return Err(self.failed(Failure::unsent(error)));
         }
+        let before = self.wire.written();
+        self.wire.asked();
+        match channel.call(request).await {
+            Ok(response) => Ok(response.map(|body| Body::new(Counted { body, _requests: requests }))),
+            Err(error) => Err(self.failed(Failure::new(error, self.wire.written() != before))),
+        }
+    }
+
+    /// No other request should have to find out.
+    fn failed(&self, failure: Failure) -> Failure {
+        match failure.fate {
+            Fate::Unprocessed => self.wire.lose(Loss::GoingAway),
+            Fate::Unknown => self.wire.lose(Loss::Closed),
+            Fate::Refused | Fate::Late | Fate::Failed => {}
+        }
+        failure
     }
 }
 

@@ -40,6 +40,11 @@ impl Failure {
         Self { fate, error }
     }
 
+    /// The connection did not take the request.
+    pub(super) fn unsent(error: tonic::transport::Error) -> Self {
+        Self { fate: Fate::Unprocessed, error }
+    }
+
     /// What the caller is told.
     pub(super) fn into_status(self, server: &str) -> Status {
         let said = chain(&self.error);

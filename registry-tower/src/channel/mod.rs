@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::request::Parts;
 use http::{Request, Response};
 use registry::{Catalogue, Instance, Name};
 use tokio::task::JoinHandle;
@@ -133,7 +134,7 @@ impl Channel {
     }
 
     async fn send(self, request: Request<Body>) -> Result<Response<Body>, Status> {
-        let (mut head, body) = request.into_parts();
+        let (head, body) = request.into_parts();
         let body = Replay::new(body);
         let began = Instant::now();
         let end = time_limit::read(&head.headers).and_then(|limit| began.checked_add(limit));
@@ -146,12 +147,7 @@ impl Channel {
                 return Err(self.nobody(began.elapsed(), end.is_some_and(|end| end <= limit)));
             };
             waited += asked.elapsed();
-            if let Some(end) = end
-                && (waited > Duration::ZERO || attempts > 1)
-            {
-                time_limit::write(&mut head.headers, end.saturating_duration_since(Instant::now()));
-            }
-            let sent = connection.send(Request::from_parts(head.clone(), body.attempt()));
+            let sent = connection.send(attempt(&head, end, body.attempt()));
             let answer = match end {
                 None => sent.await,
                 Some(end) => timeout_at(end, sent).await.map_err(|_| {
@@ -189,6 +185,15 @@ impl Channel {
         let message = format!("{problem} (the request waited {:.1} s and was not sent)", waited.as_secs_f64());
         if late { Status::deadline_exceeded(message) } else { Status::unavailable(message) }
     }
+}
+
+/// The request for one attempt, with what is left of its time limit.
+fn attempt(head: &Parts, end: Option<Instant>, body: Body) -> Request<Body> {
+    let mut head = head.clone();
+    if let Some(end) = end {
+        time_limit::write(&mut head.headers, end.saturating_duration_since(Instant::now()));
+    }
+    Request::from_parts(head, body)
 }
 
 /// What a registry that names no usable member has said.

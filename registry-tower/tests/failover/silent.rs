@@ -89,7 +89,7 @@ pub(crate) async fn a_request_without_a_limit_does_not_wait_for_a_frozen_server_
     answered_by(&channel, &["frozen"]).await;
     let long = tokio::spawn({
         let channel = channel.clone();
-        let request = Ask { takes: Duration::from_secs(3600), ..Ask::default() };
+        let request = Ask { takes: Duration::from_hours(1), ..Ask::default() };
         async move { ask(&channel, request).await }
     });
     sleep(Duration::from_millis(200)).await;
