@@ -123,13 +123,15 @@ pub(crate) async fn all_servers_down_is_an_error_that_names_them_and_ends_when_o
 
     // The limit of the request.
     let limit = Some(Duration::from_millis(300));
-    let status = ask(&channel, Ask { limit, ..Ask::default() }).await.expect_err("nobody is there");
+    let patient = channel.clone().wait_at_most(SOON);
+    let began = Instant::now();
+    let status = ask(&patient, Ask { limit, ..Ask::default() }).await.expect_err("nobody is there");
+    assert!(began.elapsed() < SOON, "after {:?}", began.elapsed());
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     assert!(status.message().contains("Connection refused"), "{status}");
 
     // Long enough for pauses that grow without a bound to be longer than what is waited for.
     sleep(Duration::from_secs(10)).await;
-    let patient = channel.clone().wait_at_most(SOON);
     let waiting = tokio::spawn(async move { ask(&patient, Ask::default()).await });
     sleep(Duration::from_millis(500)).await;
     assert!(!waiting.is_finished(), "a request waits");
