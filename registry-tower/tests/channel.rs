@@ -146,7 +146,7 @@ impl Held {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changes_without_requests_leave_nothing_behind_and_are_followed() {
+async fn changes_without_requests_leave_nothing_behind() {
     let place = Place::new();
     let channel = registry_tower::channel(place.catalogue());
     let one = place.start("one").await;

@@ -32,9 +32,9 @@ enum Reply {
     Refuse,
     /// GOAWAY that names no request as processed; the connection stays open.
     GoAwayBefore,
-    /// GOAWAY that names this request as processed, and the end.
+    /// GOAWAY that names this request as processed; closes the connection.
     GoAwayAfter,
-    /// The end without a word.
+    /// Closes the connection.
     Close,
 }
 
@@ -226,7 +226,7 @@ async fn a_request_that_comes_after_a_goaway_is_sent_to_another_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_may_have_been_processed_is_sent_to_nobody_else() {
+async fn a_request_that_may_have_been_processed_is_not_sent_again() {
     for reply in [Reply::GoAwayAfter, Reply::Close] {
         let (requests, failures) = beside_a_good_one(reply).await;
         assert_eq!(failures.len(), requests, "{failures:?}");
@@ -238,7 +238,7 @@ async fn a_request_that_may_have_been_processed_is_sent_to_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_everybody_refuses_fails_and_ends() {
+async fn a_request_that_every_server_refuses_fails() {
     let scripted = Scripted::start(Reply::Refuse).await;
     let site = Site::new(&[scripted.address]).await;
     let status = ask(&site.channel().await).await.unwrap_err();
@@ -248,7 +248,7 @@ async fn a_request_that_everybody_refuses_fails_and_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_drops_every_connection_is_not_asked_in_a_loop() {
+async fn connections_that_are_dropped_at_once_back_off() {
     let scripted = Scripted::start(Reply::GoAwayBefore).await;
     let site = Site::new(&[scripted.address]).await;
     let channel = site.channel().await.wait_at_most(Duration::from_secs(4));
@@ -258,7 +258,7 @@ async fn a_server_that_drops_every_connection_is_not_asked_in_a_loop() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_restarts_in_order_fails_no_request_though_it_stays_registered() {
+async fn a_graceful_restart_without_deregistering_fails_no_request() {
     let mut one = Good::start("127.0.0.1:0").await;
     let two = Good::start("127.0.0.1:0").await;
     let site = Site::new(&[one.address, two.address]).await;
@@ -291,7 +291,7 @@ async fn a_server_that_restarts_in_order_fails_no_request_though_it_stays_regist
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_of_another_protocol_gets_nothing() {
+async fn a_server_of_another_protocol_gets_no_requests() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let other = tokio::spawn(async move {

@@ -28,7 +28,7 @@ pub(super) struct Connection {
     channel: Channel,
     pub(super) wire: Arc<Wire>,
     /// For how long the server may send nothing while requests are waiting.
-    patience: Duration,
+    silence_limit: Duration,
     /// One clone for each request whose response has not ended.
     requests: Arc<()>,
 }
@@ -36,16 +36,20 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects, and waits until the server has sent the first frame: that it accepts a connection says only that its kernel
     /// is alive.
-    pub(super) async fn open(member: Arc<Member>, endpoint: &Endpoint, patience: Duration) -> Result<Self, String> {
+    pub(super) async fn open(
+        member: Arc<Member>,
+        endpoint: &Endpoint,
+        silence_limit: Duration,
+    ) -> Result<Self, String> {
         let limit = endpoint.get_connect_timeout().unwrap_or(CONNECT);
         let wire = Wire::new();
         let open = async {
             let connect_once = ConnectOnce::new(endpoint, limit, Arc::clone(&wire));
             let channel = endpoint.connect_with_connector(connect_once).await.map_err(|error| chain(&error))?;
-            // A TLS handshake that is done has shown as much.
+            // With TLS the handshake has shown that the server is alive.
             if endpoint.uri().scheme_str() != Some("https") {
                 match wire.first_byte().await {
-                    // So begins a SETTINGS frame, and no greeting of HTTP/1, TLS or a protocol of lines.
+                    // The first byte of a SETTINGS frame. HTTP/1, TLS and text protocols begin otherwise.
                     Some(0) => {}
                     Some(_) => return Err("it does not speak HTTP/2 without TLS".to_owned()),
                     None => return Err("it closed the connection before it had sent anything".to_owned()),
@@ -58,7 +62,7 @@ impl Connection {
             Phase::Connecting => Err(format!("no connection within {limit:?}")),
             _ => Err(format!("it accepted the connection and sent nothing within {limit:?}")),
         })?;
-        Ok(Self { member, channel, wire, patience, requests: Arc::new(()) })
+        Ok(Self { member, channel, wire, silence_limit, requests: Arc::new(()) })
     }
 
     /// How many requests are on it.
@@ -66,10 +70,10 @@ impl Connection {
         Arc::strong_count(&self.requests)
     }
 
-    /// Whether requests may be sent on it. One that has been silent for too long is given up.
+    /// Whether requests may be sent on it. A connection that has been silent for too long is lost from here on.
     pub(super) fn usable(&self) -> bool {
         let silent = self.wire.silent_for();
-        if silent >= self.patience {
+        if silent >= self.silence_limit {
             self.wire.lose(Loss::Silent(silent));
         }
         !matches!(self.wire.phase(), Phase::Lost(_))
@@ -90,7 +94,7 @@ impl Connection {
         }
     }
 
-    /// No other request should have to find out.
+    /// Takes a broken connection out of use, so that no other request fails on it.
     fn failed(&self, failure: Failure) -> Failure {
         match failure.fate {
             Fate::Unprocessed => self.wire.lose(Loss::GoingAway),

@@ -1,4 +1,4 @@
-//! What a failed request means: whether it can have been processed, and what its caller is told.
+//! What a failed request means: whether it can have been processed, and the status that its caller gets.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -15,11 +15,11 @@ pub(super) enum Fate {
     Unprocessed,
     /// The server refused this one request before it processed it.
     Refused,
-    /// The connection broke; nobody knows whether it was processed.
+    /// The connection broke; it may have been processed.
     Unknown,
-    /// The time limit of its endpoint was over.
+    /// The time limit of its endpoint passed.
     Late,
-    /// It failed by itself, and the connection is well.
+    /// It failed for a reason of its own; the connection is good.
     Failed,
 }
 
@@ -45,7 +45,7 @@ impl Failure {
         Self { fate: Fate::Unprocessed, error }
     }
 
-    /// What the caller is told.
+    /// The status for the caller.
     pub(super) fn into_status(self, server: &str) -> Status {
         let said = chain(&self.error);
         let (code, message) = match self.fate {
@@ -85,7 +85,7 @@ fn fate(error: &(dyn Error + 'static)) -> Fate {
             if error.is_user() {
                 return Fate::Failed;
             }
-            // Of a ping, that is.
+            // The timeout is that of a ping.
             if error.is_timeout() || error.is_closed() {
                 return Fate::Unknown;
             }

@@ -16,15 +16,15 @@ use super::pool::{Member, Pool};
 use super::wire::Loss;
 use crate::Discover;
 
-/// The pauses between two attempts to connect to one server. The longest is how much later than possible one that comes back
-/// is noticed.
+/// The pauses between two attempts to connect to one server. The longest bounds the delay until a server that is back is
+/// used again.
 pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a server may send nothing while requests are waiting before it is asked for a sign of life, which is a new
-/// connection. When it gives one, it was only slow, and the next time is twice as long, up to the longest.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
-const LONGEST_PATIENCE: Duration = Duration::from_mins(1);
+/// How long a server may send nothing while requests are waiting. Then it gets no more requests until it has answered a new
+/// connection. If it does so, it was only slow, and the limit is doubled, up to the longest.
+pub(super) const SILENCE: Duration = Duration::from_secs(2);
+const LONGEST_SILENCE: Duration = Duration::from_mins(1);
 
 /// Runs until it is aborted.
 pub(super) async fn follow(pool: Arc<Pool>, mut discover: Discover<Endpoint>) {
@@ -53,13 +53,13 @@ pub(super) async fn follow(pool: Arc<Pool>, mut discover: Discover<Endpoint>) {
 
 async fn keep_connected(pool: Arc<Pool>, member: Arc<Member>, endpoint: Endpoint) {
     let mut pauses = Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE);
-    let mut patience = PATIENCE;
+    let mut silence_limit = SILENCE;
     let mut reported = false;
     loop {
-        match Connection::open(Arc::clone(&member), &endpoint, patience).await {
+        match Connection::open(Arc::clone(&member), &endpoint, silence_limit).await {
             Ok(connection) => {
                 if reported {
-                    tracing::info!(server = member.title(), "the server is connected again and gets requests");
+                    tracing::info!(server = member.title(), "connected again; the server gets requests");
                     reported = false;
                 }
                 let (connection, since) = (Arc::new(connection), Instant::now());
@@ -67,11 +67,11 @@ async fn keep_connected(pool: Arc<Pool>, member: Arc<Member>, endpoint: Endpoint
                 let loss = connection.wire.lost().await;
                 pool.disconnect(&member);
                 member.set_problem(loss.to_string());
-                tracing::debug!(server = member.title(), %loss, "the connection is lost and made anew");
+                tracing::debug!(server = member.title(), %loss, "connection lost; connecting again");
                 if matches!(loss, Loss::Silent(_)) {
-                    patience = (patience * 2).min(LONGEST_PATIENCE);
+                    silence_limit = (silence_limit * 2).min(LONGEST_SILENCE);
                 }
-                // A server that drops every connection must not be asked for one in a loop.
+                // Back off from a server that drops every connection.
                 if since.elapsed() >= LONGEST_PAUSE {
                     pauses.reset();
                     continue;
@@ -80,7 +80,11 @@ async fn keep_connected(pool: Arc<Pool>, member: Arc<Member>, endpoint: Endpoint
             Err(problem) => {
                 if !reported {
                     let server = member.title();
-                    tracing::warn!(server, problem, "the server cannot be reached; it gets no requests until it can");
+                    tracing::warn!(
+                        server,
+                        problem,
+                        "cannot connect to the server; it gets no requests until it is connected"
+                    );
                     reported = true;
                 }
                 member.set_problem(problem);

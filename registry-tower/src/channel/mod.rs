@@ -38,16 +38,16 @@ const ATTEMPTS: usize = 3;
 /// A gRPC channel that spreads its requests over the members of a catalogue. Generated clients take it in the place of
 /// `tonic::transport::Channel`; clones share the connections.
 ///
-/// *Which server gets a request*: of two that are chosen at random, the one with fewer requests. A server takes part from
-/// when it has answered a connection until the connection is lost, the server is deregistered, or it has sent nothing for
-/// two seconds while requests were waiting. It is then connected again in the background, with pauses of at most a second.
+/// *Choice*: of two connected servers, chosen at random, the one with fewer requests. A server is connected once it has
+/// answered a connection, and no longer when the connection is lost, the server is deregistered, or it has sent nothing for
+/// two seconds while requests were waiting. Lost connections are opened again in the background, with pauses of at most a
+/// second.
 ///
-/// *A failed request* is sent to another server, unnoticed, when it is certain that no server has processed it: it was not
-/// sent, or the server said so (GOAWAY, `REFUSED_STREAM`). Any other one fails with `UNAVAILABLE`, and only its caller knows
-/// whether it may be sent again.
+/// *Failures*: a request that certainly was not processed is sent to another server: it was not sent, or the server said so
+/// (GOAWAY, `REFUSED_STREAM`). One that may have been processed fails with `UNAVAILABLE` and is never sent again.
 ///
-/// *When no server is connected*, a request waits for one, up to [four seconds](Self::wait_at_most) or its own time limit;
-/// then it fails, and the message says what is wrong with which server.
+/// *No server connected*: a request waits for [four seconds](Self::wait_at_most) or its own time limit. Then it fails with
+/// `UNAVAILABLE` or `DEADLINE_EXCEEDED`, and the message names the servers and what is wrong with each.
 #[derive(Clone)]
 pub struct Channel {
     shared: Arc<Shared>,
@@ -57,8 +57,8 @@ pub struct Channel {
 struct Shared {
     pool: Arc<Pool>,
     followed: JoinHandle<()>,
-    /// What is to be said of the registry when it names no member.
-    nobody: Box<dyn Fn() -> String + Send + Sync>,
+    /// Describes the registry when it has no usable member.
+    registry: Box<dyn Fn() -> String + Send + Sync>,
 }
 
 impl Drop for Shared {
@@ -91,13 +91,13 @@ where
     let pool = Arc::new(Pool::default());
     let registry = catalogue.clone();
     let followed = tokio::spawn(members::follow(Arc::clone(&pool), Discover::with(catalogue, choose, make)));
-    let nobody = Box::new(move || nobody(&registry));
-    Channel { shared: Arc::new(Shared { pool, followed, nobody }), wait: WAIT }
+    let registry = Box::new(move || describe(&registry));
+    Channel { shared: Arc::new(Shared { pool, followed, registry }), wait: WAIT }
 }
 
 /// An endpoint that notices when its server hangs or its host is gone: three seconds to connect, and while a request is open
-/// a ping after ten seconds of silence that must be answered within five. An idle connection is looked after by TCP, since
-/// gRPC servers close one that is pinged.
+/// a ping after ten seconds of silence that must be answered within five. While idle it relies on TCP's keepalive, since many
+/// gRPC servers close a connection that is pinged without a request.
 ///
 /// `None` when the authority is not valid in a URI.
 pub fn endpoint(authority: &str) -> Option<Endpoint> {
@@ -144,7 +144,7 @@ impl Channel {
             let wait_end = asked + self.wait.saturating_sub(waited);
             let limit = end.map_or(wait_end, |end| end.min(wait_end));
             let Some(connection) = self.shared.pool.pick(avoided.as_ref(), limit).await else {
-                return Err(self.nobody(began.elapsed(), end.is_some_and(|end| end <= limit)));
+                return Err(self.no_server(began.elapsed(), end.is_some_and(|end| end <= limit)));
             };
             waited += asked.elapsed();
             let sent = connection.send(attempt(&head, end, body.attempt()));
@@ -173,14 +173,14 @@ impl Channel {
     }
 
     /// The error of a request for which there was no server.
-    fn nobody(&self, waited: Duration, late: bool) -> Status {
+    fn no_server(&self, waited: Duration, late: bool) -> Status {
         let problem = if self.shared.followed.is_finished() {
             "the runtime on which this channel was made has ended".to_owned()
         } else {
             self.shared
                 .pool
                 .problems()
-                .map_or_else(&self.shared.nobody, |problems| format!("no server is connected: {problems}"))
+                .map_or_else(&self.shared.registry, |problems| format!("no server is connected: {problems}"))
         };
         let message = format!("{problem} (the request waited {:.1} s and was not sent)", waited.as_secs_f64());
         if late { Status::deadline_exceeded(message) } else { Status::unavailable(message) }
@@ -196,8 +196,8 @@ fn attempt(head: &Parts, end: Option<Instant>, body: Body) -> Request<Body> {
     Request::from_parts(head, body)
 }
 
-/// What a registry that names no usable member has said.
-fn nobody<T: Clone + PartialEq + Send + Sync + 'static>(registry: &Catalogue<T>) -> String {
+/// Describes a registry that has no usable member.
+fn describe<T: Clone + PartialEq + Send + Sync + 'static>(registry: &Catalogue<T>) -> String {
     let scope = registry.scope();
     let known = match registry.members().len() {
         0 => format!("no server is registered in {scope}"),

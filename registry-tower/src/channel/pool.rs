@@ -75,7 +75,7 @@ impl Pool {
     }
 
     /// A connection for a request: of two that are chosen at random, the one with fewer requests; not `avoided` if there is
-    /// another one. Waits for one until `limit`; `None` when there was none.
+    /// another. Waits for one until `limit`; `None` when there was none.
     pub(super) async fn pick(&self, avoided: Option<&Arc<Connection>>, limit: Instant) -> Option<Arc<Connection>> {
         if let Some(connection) = self.choose(avoided) {
             return Some(connection);

@@ -1,5 +1,5 @@
-//! One TCP connection under a gRPC channel, and what is known about it: whether it is open, whether the server speaks, and
-//! since when it owes an answer.
+//! One TCP connection under a gRPC channel, and what is known about it: whether it is open, whether the server has sent
+//! anything, and since when requests are unanswered.
 
 use std::fmt;
 use std::io;
@@ -21,14 +21,14 @@ use tokio::time::Instant;
 use tonic::transport::Endpoint;
 use tower::Service;
 
-/// What is known about one connection. Shared by the stream, which reports what it sees, and by those who use it.
+/// What is known about one connection. Shared by the stream, which reports what it sees, and by its users.
 pub(super) struct Wire {
     phase: watch::Sender<Phase>,
     /// The first byte that the server has sent.
     first: OnceLock<u8>,
     made: Instant,
-    /// When the first request was sent after the last byte was received, in milliseconds since `made`, plus one; 0 when the
-    /// server owes nothing.
+    /// When the first request was sent after the last byte was received, in milliseconds since `made`, plus one; 0 when
+    /// there was none.
     waiting_since: AtomicU64,
     /// How many bytes were written.
     written: AtomicU64,

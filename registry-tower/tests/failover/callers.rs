@@ -1,4 +1,4 @@
-//! Those who send requests, and what became of each.
+//! Callers that send requests, and the outcome of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -96,7 +96,7 @@ pub(crate) async fn answered_by(channel: &Channel, wanted: &[&str]) {
     }
 }
 
-/// What became of one request.
+/// The outcome of one request.
 pub(crate) struct Outcome {
     pub(crate) number: u64,
     pub(crate) began: Instant,
@@ -180,7 +180,7 @@ impl Outcomes {
         for outcome in &self.0 {
             let times: usize = processed.iter().filter_map(|processed| processed.get(&outcome.number)).sum();
             assert!(times <= 1, "request {} was processed {times} times", outcome.number);
-            assert!(times == 1 || outcome.answer.is_err(), "request {} was answered by nobody", outcome.number);
+            assert!(times == 1 || outcome.answer.is_err(), "request {} was answered and not processed", outcome.number);
         }
     }
 }

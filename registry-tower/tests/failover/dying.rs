@@ -43,7 +43,7 @@ pub(crate) async fn a_killed_server_fails_at_most_the_requests_in_flight() {
     assert!(all_failures > 0, "nothing was in flight when it was killed");
 }
 
-pub(crate) async fn three_of_four_dead_servers_get_nothing() {
+pub(crate) async fn three_of_four_dead_servers_get_no_requests() {
     let site = Site::new();
     let (alive, _alive) = site.start("alive").await;
     let mut dead = Vec::new();
@@ -78,7 +78,7 @@ pub(crate) async fn three_of_four_dead_servers_get_nothing() {
     }
 }
 
-pub(crate) async fn servers_that_refuse_connections_get_nothing() {
+pub(crate) async fn servers_that_refuse_connections_get_no_requests() {
     let site = Site::new();
     let (_alive, _entry) = site.start("alive").await;
     let mut entries = Vec::new();
@@ -91,7 +91,7 @@ pub(crate) async fn servers_that_refuse_connections_get_nothing() {
     }
 }
 
-pub(crate) async fn all_servers_down_is_an_error_that_names_them_and_ends_when_one_is_back() {
+pub(crate) async fn requests_fail_while_all_servers_are_down_and_succeed_when_one_is_back() {
     let site = Site::new();
     let (mut one, _one) = site.start("one").await;
     let (mut two, _two) = site.start("two").await;
@@ -104,7 +104,7 @@ pub(crate) async fn all_servers_down_is_an_error_that_names_them_and_ends_when_o
     let began = Instant::now();
     let status = loop {
         // Requests that were sent before the end was noticed may fail otherwise.
-        let status = ask(&channel, Ask::default()).await.expect_err("nobody is there");
+        let status = ask(&channel, Ask::default()).await.expect_err("no server is up");
         if !status.message().contains("may have been processed") {
             break status;
         }
@@ -117,7 +117,7 @@ pub(crate) async fn all_servers_down_is_an_error_that_names_them_and_ends_when_o
     assert!(status.message().contains("Connection refused"), "{status}");
     let impatient = channel.clone().wait_at_most(Duration::ZERO);
     let began = Instant::now();
-    let status = ask(&impatient, Ask::default()).await.expect_err("nobody is there");
+    let status = ask(&impatient, Ask::default()).await.expect_err("no server is up");
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     assert!(began.elapsed() < Duration::from_secs(4), "after {:?}", began.elapsed());
 
@@ -125,7 +125,7 @@ pub(crate) async fn all_servers_down_is_an_error_that_names_them_and_ends_when_o
     let limit = Some(Duration::from_millis(300));
     let patient = channel.clone().wait_at_most(SOON);
     let began = Instant::now();
-    let status = ask(&patient, Ask { limit, ..Ask::default() }).await.expect_err("nobody is there");
+    let status = ask(&patient, Ask { limit, ..Ask::default() }).await.expect_err("no server is up");
     assert!(began.elapsed() < SOON, "after {:?}", began.elapsed());
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     assert!(status.message().contains("Connection refused"), "{status}");
@@ -139,15 +139,15 @@ pub(crate) async fn all_servers_down_is_an_error_that_names_them_and_ends_when_o
     let began = Instant::now();
     let answer = timeout(SOON, waiting).await.expect("in time").expect("no panic");
     assert_eq!(answer.expect("an answer"), "two");
-    println!("a server that came back was used after {:?}", began.elapsed());
+    println!("back in use after {:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_secs(4), "after {:?}", began.elapsed());
     answered_by(&channel, &["two"]).await;
 }
 
-pub(crate) async fn nobody_is_registered_and_then_somebody_is() {
+pub(crate) async fn an_empty_registry_is_an_error_until_a_server_registers() {
     let site = Site::new();
     let channel = site.channel();
-    let status = ask(&channel, Ask::default()).await.expect_err("nobody is there");
+    let status = ask(&channel, Ask::default()).await.expect_err("no server is up");
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     assert!(status.message().contains("no server is registered in /clusters/greeter"), "{status}");
     for _ in 0..2 {
@@ -168,7 +168,7 @@ pub(crate) async fn nobody_is_registered_and_then_somebody_is() {
 pub(crate) async fn a_server_that_listens_late_and_has_a_name_is_used_when_it_does() {
     let site = Site::new();
     let port = free_port();
-    // Its first address may be that of IPv6, where nobody listens.
+    // Its first address may be that of IPv6, on which no server listens.
     let _entry = site.register_at("late", "localhost", port).await;
     let channel = site.channel();
     let patient = channel.clone().wait_at_most(SOON);
@@ -179,7 +179,7 @@ pub(crate) async fn a_server_that_listens_late_and_has_a_name_is_used_when_it_do
     assert_eq!(timeout(SOON, waiting).await.expect("in time").expect("no panic").expect("an answer"), "late");
 }
 
-pub(crate) async fn a_deregistered_server_finishes_what_it_has_and_gets_nothing_new() {
+pub(crate) async fn a_deregistered_server_finishes_its_requests_and_gets_no_new_ones() {
     let site = Site::new();
     let (leaving, entry) = site.start("leaving").await;
     let (_staying, _staying_entry) = site.start("staying").await;

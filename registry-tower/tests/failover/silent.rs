@@ -8,7 +8,7 @@ use tonic::Code;
 
 use crate::callers::{Ask, Callers, SOON, Site, answered_by, ask};
 
-pub(crate) async fn a_server_that_has_never_said_anything_gets_nothing() {
+pub(crate) async fn a_server_that_accepts_and_is_silent_gets_no_requests() {
     let site = Site::new();
     let (_alive, _alive_entry) = site.start("alive").await;
     // The kernel accepts for it.
@@ -26,13 +26,13 @@ pub(crate) async fn only_silent_servers_is_an_error_that_names_them() {
     let site = Site::new();
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let _entry = site.register("silent", silent.local_addr().expect("an address").port()).await;
-    let status = ask(&site.channel(), Ask::default()).await.expect_err("nobody answers");
+    let status = ask(&site.channel(), Ask::default()).await.expect_err("no server answers");
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     assert!(status.message().contains("silent at 127.0.0.1:"), "{status}");
     assert!(status.message().contains("accepted the connection and sent nothing"), "{status}");
 }
 
-pub(crate) async fn a_frozen_server_gets_nothing_after_two_seconds_and_is_used_again_after_the_thaw() {
+pub(crate) async fn a_frozen_server_gets_no_requests_until_it_is_thawed() {
     let site = Site::new();
     let (frozen, _frozen_entry) = site.start("frozen").await;
     let (alive, _alive_entry) = site.start("alive").await;
@@ -63,7 +63,7 @@ pub(crate) async fn a_frozen_server_gets_nothing_after_two_seconds_and_is_used_a
     outcomes.none_processed_twice(&[frozen.processed().await, alive.processed().await]);
 }
 
-pub(crate) async fn a_slow_answer_is_waited_for_and_others_are_answered_meanwhile() {
+pub(crate) async fn a_slow_answer_is_not_taken_for_silence() {
     let site = Site::new();
     let (slow, _entry) = site.start("slow").await;
     let channel = site.channel();
@@ -82,7 +82,7 @@ pub(crate) async fn a_slow_answer_is_waited_for_and_others_are_answered_meanwhil
     assert_eq!(slow.processed().await[&u64::MAX], 1);
 }
 
-pub(crate) async fn a_request_without_a_limit_does_not_wait_for_a_frozen_server_indefinitely() {
+pub(crate) async fn a_request_without_a_time_limit_on_a_frozen_server_fails() {
     let site = Site::new();
     let (frozen, _entry) = site.start("frozen").await;
     let channel = site.channel();
