@@ -186,7 +186,7 @@ pub(crate) async fn a_deregistered_server_finishes_its_requests_and_gets_no_new_
     let channel = site.channel();
     answered_by(&channel, &["leaving", "staying"]).await;
     let request = Ask { takes: Duration::from_secs(3), ..Ask::default() };
-    let long: Vec<_> = (0..4)
+    let long: Vec<_> = (0..16)
         .map(|_| {
             let channel = channel.clone();
             tokio::spawn(async move { ask(&channel, request).await })
@@ -195,12 +195,11 @@ pub(crate) async fn a_deregistered_server_finishes_its_requests_and_gets_no_new_
     sleep(Duration::from_millis(200)).await;
     entry.deregister().await.expect("deregistered");
     answered_by(&channel, &["staying"]).await;
-    let mut answers = Vec::new();
+    let mut finished = 0;
     for task in long {
-        answers.push(task.await.expect("no panic").expect("an answer"));
+        finished += usize::from(task.await.expect("no panic").expect("an answer") == "leaving");
     }
-    answers.sort();
-    assert_eq!(answers, ["leaving", "leaving", "staying", "staying"]);
+    assert!(finished > 0, "no request was open there");
     drop(leaving);
     answered_by(&channel, &["staying"]).await;
 }
