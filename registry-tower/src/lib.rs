@@ -5,5 +5,5 @@ mod channel;
 mod discover;
 
 #[cfg(feature = "tonic")]
-pub use channel::{channel, channel_with, endpoint};
+pub use channel::{Channel, channel, channel_with, endpoint};
 pub use discover::Discover;

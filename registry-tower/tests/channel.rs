@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use registry::{Catalogue, Dir, Json, Registry};
+use registry::{Catalogue, Codec, Dir, Instance, Json, RegisterOptions, Registry, RegistryExt};
 use registry_core::conformance::Gate;
+use registry_tower::Channel;
 use server::{Server, WHO};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::Code;
-use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
@@ -132,36 +131,54 @@ async fn nobody_notices_how_servers_come_and_go() {
     four.stop(HEARD).await.unwrap();
 }
 
+/// What this process has at one moment.
+#[derive(Debug, PartialEq)]
+struct Held {
+    tasks: usize,
+    files: usize,
+}
+
+impl Held {
+    fn now() -> Self {
+        let files = std::fs::read_dir("/proc/self/fd").unwrap().count();
+        Self { tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(), files }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_died_is_left_when_its_time_is_over() {
+async fn changes_without_requests_leave_nothing_behind() {
     let place = Place::new();
     let channel = registry_tower::channel(place.catalogue());
-    // A process of its own, as far as that goes: with it end its connections, its renewals and its good manners.
-    let process = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (registry, dir) = (place.connect(), place.dir.clone());
-    let dead = process.spawn(async move { Server::start(&registry, &dir, "dead").await.unwrap() }).await.unwrap();
-    let alive = place.start("alive").await;
-    answered_by(&channel, &["alive", "dead"]).await;
-    process.shutdown_background();
+    let one = place.start("one").await;
+    answered_by(&channel, &["one"]).await;
+    let registry = place.connect();
+    let announce = async |number: u16| {
+        let key = place.dir.key(&format!("x{}", number % 7)).unwrap();
+        let value = Json.encode(&key.name(), &Instance::new("127.0.0.1", 1 + number % 50).unwrap()).unwrap();
+        registry.announce(key, value, RegisterOptions::new()).await.unwrap().deregister().await.unwrap();
+    };
+    // Whatever is made once and kept.
+    for number in 0..10 {
+        announce(number).await;
+    }
+    sleep(Duration::from_secs(2)).await;
+    let before = Held::now();
+    for number in 0..400 {
+        announce(number).await;
+    }
+    one.stop(Duration::ZERO).await.unwrap();
+    let two = place.start("two").await;
+    answered_by(&channel, &["two"]).await;
     let begun = Instant::now();
-    let refused = async { while ask(&channel).await.is_ok() {} };
-    timeout(SOON, refused).await.expect("it does not answer any more");
-    answered_by(&channel, &["alive"]).await;
-    assert!(begun.elapsed() < Duration::from_secs(15), "its time to live is three seconds: {:?}", begun.elapsed());
-    drop(dead);
-    // Another one under the same name, elsewhere.
-    let again = place.start("dead").await;
-    answered_by(&channel, &["alive", "dead"]).await;
-    alive.stop(HEARD).await.unwrap();
-    again.stop(HEARD).await.unwrap();
-    let nobody = timeout(Duration::from_secs(2), async {
-        loop {
-            if let Err(status) = ask(&channel).await {
-                assert_eq!(status.code(), Code::Unavailable, "{status}");
-            }
+    loop {
+        let held = Held::now();
+        if held.tasks <= before.tasks && held.files <= before.files {
+            break;
         }
-    });
-    assert!(nobody.await.is_err(), "a request waits when nobody is there");
+        assert!(begun.elapsed() < SOON, "{held:?} after {before:?}");
+        sleep(Duration::from_millis(100)).await;
+    }
+    two.stop(Duration::ZERO).await.unwrap();
 }
 
 #[tokio::test]
@@ -186,4 +203,15 @@ fn an_endpoint_is_an_address_and_nothing_else() {
     assert_eq!(registry_tower::endpoint("10.0.0.7:80").unwrap().uri(), "http://10.0.0.7:80");
     assert_eq!(registry_tower::endpoint("[::1]:80").unwrap().uri(), "http://[::1]:80");
     assert!(registry_tower::endpoint("a b:80").is_none());
+}
+
+#[test]
+fn a_channel_whose_runtime_has_ended_says_so() {
+    let place = Place::new();
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let first = runtime();
+    let channel = first.block_on(async { registry_tower::channel(place.catalogue()) });
+    drop(first);
+    let status = runtime().block_on(ask(&channel.wait_at_most(Duration::from_millis(100)))).unwrap_err();
+    assert!(status.message().contains("the runtime on which this channel was made has ended"), "{status}");
 }

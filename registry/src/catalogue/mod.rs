@@ -41,6 +41,7 @@ use task::Task;
 /// ```
 #[derive(Debug)]
 pub struct Catalogue<T> {
+    scope: Scope,
     state: watch::Receiver<State<T>>,
     suppressed: watch::Receiver<Option<Suppressed>>,
     /// The members that [`changed`](Catalogue::changed) returned last.
@@ -94,8 +95,13 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Catalogue<T> {
             stale_since: Some(Instant::now()),
             error: None,
         });
-        tokio::spawn(Task::new(scope, codec, sender).run(subscription));
-        Self { state, suppressed, seen: 0 }
+        tokio::spawn(Task::new(scope.clone(), codec, sender).run(subscription));
+        Self { scope, state, suppressed, seen: 0 }
+    }
+
+    /// What this follows.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// Waits until the members are known, and returns them. While the registry cannot be reached it goes on waiting, so
@@ -155,6 +161,7 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Catalogue<T> {
 
 impl<T> Clone for Catalogue<T> {
     fn clone(&self) -> Self {
-        Self { state: self.state.clone(), suppressed: self.suppressed.clone(), seen: self.seen }
+        let (scope, state, suppressed) = (self.scope.clone(), self.state.clone(), self.suppressed.clone());
+        Self { scope, state, suppressed, seen: self.seen }
     }
 }
