@@ -18,8 +18,8 @@ fn locked(context: &Context, program: Program, name: &str) -> Process {
 pub(crate) fn a_lock_changes_hands(context: &Context) {
     let order = [Program::Earlier, Program::Present, Program::Earlier, Program::Present, Program::Present];
     let mut waiting = Vec::new();
-    let mut expected = String::new();
-    let log = || context.read("log").unwrap_or_default();
+    let mut expected = Vec::new();
+    let log = || -> Vec<_> { context.read("log").unwrap_or_default().lines().map(str::to_owned).collect() };
     for (number, program) in order.into_iter().enumerate() {
         let name = number.to_string();
         waiting.push(locked(context, program, &name));
@@ -28,12 +28,12 @@ pub(crate) fn a_lock_changes_hands(context: &Context) {
         eventually(SOON, &format!("{name} is in line"), || context.witness.names(&line).len() == number + 1);
     }
     for (number, mut process) in waiting.into_iter().enumerate() {
-        expected += &format!("+{number}\n");
+        expected.push(format!("+{number}"));
         eventually(SOON, &format!("{number} holds the lock"), || log() == expected);
         never(Duration::from_millis(500), "another one begins", || log() != expected);
         process.signal(Signal::TERM);
         process.wait(SOON);
-        expected += &format!("-{number}\n");
+        expected.push(format!("-{number}"));
     }
     assert_eq!(log(), expected);
 }

@@ -52,12 +52,12 @@ pub(crate) fn a_rolling_upgrade(context: &Context) {
     let mut agents: Vec<_> = (0..SIZE).map(|number| start(context, number, program(number))).collect();
     complete("mixed");
     for round in [Program::Present, Program::Earlier, Program::Present] {
-        for number in 0..SIZE {
+        for (number, agent) in agents.iter_mut().enumerate() {
             // Nobody but the one that is replaced is missing for anybody.
             let missing = Watcher::start(context, number);
-            agents[number].signal(Signal::TERM);
-            assert_eq!(agents[number].wait(SOON), ENDED_BY_TERM, "{}", agents[number].stderr());
-            agents[number] = start(context, number, round);
+            agent.signal(Signal::TERM);
+            assert_eq!(agent.wait(SOON), ENDED_BY_TERM, "{}", agent.stderr());
+            *agent = start(context, number, round);
             complete(&format!("{} is {round:?}", name(number)));
             missing.end();
         }
@@ -73,7 +73,8 @@ struct Watcher {
 impl Watcher {
     fn start(context: &Context, replaced: usize) -> Self {
         let over = Arc::new(AtomicBool::new(false));
-        let files: Vec<_> = (0..SIZE).filter(|number| *number != replaced).map(|number| file(context, number)).collect();
+        let files: Vec<_> =
+            (0..SIZE).filter(|number| *number != replaced).map(|number| file(context, number)).collect();
         let others: BTreeSet<_> = (0..SIZE).filter(|number| *number != replaced).map(name).collect();
         let ended = Arc::clone(&over);
         let thread = thread::spawn(move || {

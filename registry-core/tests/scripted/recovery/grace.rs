@@ -109,7 +109,7 @@ async fn after_an_outage_living_members_are_never_missing() {
         assert_eq!(suppressed(&subscription), 1);
         assert_eq!(changes(&mut subscription).await.0, ["-dead"]);
         let waited = back.elapsed();
-        assert!((DEFAULT_GRACE - seconds(1)..DEFAULT_GRACE + seconds(1)).contains(&waited), "after {waited:?}");
+        assert!(waited.abs_diff(DEFAULT_GRACE) < seconds(1), "after {waited:?}");
         assert_eq!(suppressed(&subscription), 0);
         // From then on everything is as it was.
         fake.forget("b");
@@ -134,7 +134,7 @@ async fn a_deliberate_removal_is_not_suppressed_after_an_outage() {
     let (fake, mut subscription) = with(&["a", "b", "c"], Reasons::Unknown).await;
     outage(&fake, &mut subscription, seconds(10)).await;
     fake.evict("a");
-    quiet(&mut subscription, DEFAULT_GRACE - seconds(2)).await;
+    quiet(&mut subscription, DEFAULT_GRACE.saturating_sub(seconds(2))).await;
     assert_eq!(changes(&mut subscription).await.0, ["-a"]);
 }
 
@@ -206,7 +206,7 @@ async fn another_outage_begins_the_grace_anew_and_nothing_goes_during_it() {
     resumed(&mut subscription).await;
     let back = Instant::now();
     assert_eq!(changes(&mut subscription).await.0, ["-a"]);
-    assert!(back.elapsed() > DEFAULT_GRACE - seconds(1), "after {:?}", back.elapsed());
+    assert!(back.elapsed() + seconds(1) > DEFAULT_GRACE, "after {:?}", back.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -246,7 +246,9 @@ async fn many_that_expire_together_are_suppressed() {
     for (reasons, gone) in [(Reasons::Told, &names[..2]), (Reasons::Asked, &names[..2]), (Reasons::Unknown, &names[..])]
     {
         let (fake, mut subscription) = with(&names, reasons).await;
-        gone.iter().for_each(|name| fake.forget(name));
+        for name in gone {
+            fake.forget(name);
+        }
         let told = soon(&mut subscription).await;
         assert_eq!(told.len(), gone.len(), "{reasons:?}: {told:?}");
     }
@@ -392,5 +394,5 @@ async fn members_that_were_known_before_have_time_to_come_back() {
     fake.put("b", "1");
     assert_eq!(soon(&mut subscription).await, ["+b=1"]);
     assert_eq!(changes(&mut subscription).await.0, ["-c"]);
-    assert!(begun.elapsed() > DEFAULT_GRACE - seconds(1), "after {:?}", begun.elapsed());
+    assert!(begun.elapsed() + seconds(1) > DEFAULT_GRACE, "after {:?}", begun.elapsed());
 }
