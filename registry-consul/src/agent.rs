@@ -13,6 +13,7 @@ use crate::answer::Answer;
 use crate::catalog::Services;
 use crate::client::Request;
 use crate::paths::encode;
+use crate::proof::needs;
 use crate::service::{AgentService, Definition, Instance, is_evicted};
 
 /// How long what the agent knows may take to reach the catalog.
@@ -78,7 +79,9 @@ impl Services {
     pub(crate) async fn deregister(&self, lease: &Lease) -> Result<()> {
         self.forget(lease.key(), lease.id()).await?;
         self.until(lease.key(), Some(lease.id()), |all| all.iter().all(|it| it.service.id != lease.id()).then_some(()))
-            .await
+            .await?;
+        // One that may not be seen looks like one that is gone.
+        self.prove(&self.service(&lease.key().dir())).await
     }
 
     /// Marks a service of this agent, for its owner to find; without an owner the server removes it after a while.
@@ -108,7 +111,9 @@ impl Services {
     async fn define(&self, key: &Key, definition: &Definition) -> Result<()> {
         let body = serde_json::to_vec(definition)
             .map_err(|error| Error::invalid_input(format!("{key}: it cannot be written")).because(error))?;
-        let answer = self.ask(Method::PUT, "/v1/agent/service/register".to_owned(), key, body).await?;
+        let write = format!(r#"service "{}" {{ policy = "write" }}"#, self.service(&key.dir()));
+        let answer = self.ask(Method::PUT, "/v1/agent/service/register".to_owned(), key, body).await;
+        let answer = answer.map_err(needs(&write))?;
         match answer.status {
             StatusCode::OK => Ok(()),
             // A tag or name that Consul does not take.
@@ -144,11 +149,17 @@ impl Services {
         mut wanted: impl FnMut(&[Instance]) -> Option<T>,
     ) -> Result<T> {
         let (service, begun) = (self.service(&key.dir()), Instant::now());
+        let mut proven = false;
         let mut wait = Duration::from_millis(5);
         loop {
             let (_, all) = self.instances(&service, only, None).await?;
             if let Some(it) = wanted(&all) {
                 return Ok(it);
+            }
+            // What may not be seen never comes: that is said at once.
+            if !proven {
+                self.prove(&service).await?;
+                proven = true;
             }
             if begun.elapsed() > ARRIVAL {
                 return Err(Error::new(

@@ -15,6 +15,8 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// True when the same request may have been carried out before.
     pub(crate) doubtful: bool,
+    /// True when the server says that it has left out what the token may not read. It does from 1.11 on.
+    pub(crate) filtered: bool,
 }
 
 impl Answer {
@@ -22,6 +24,11 @@ impl Answer {
     pub(crate) fn unexpected(&self, about: &str) -> Error {
         let said = printable(&String::from_utf8_lossy(&self.body));
         unexpected(&self.endpoint, about, format!("the answer ({}) is not one of Consul: {said:?}", self.status))
+    }
+
+    /// Whether these words stand in the answer to a request that failed.
+    pub(crate) fn says(&self, words: &str) -> bool {
+        self.status != StatusCode::OK && String::from_utf8_lossy(&self.body).contains(words)
     }
 
     /// Reads a body that should be JSON.
@@ -46,6 +53,10 @@ pub(crate) fn check(label: &str, about: &str, status: StatusCode, body: &[u8], h
         return Err(Failure::Doubtful(Error::new(ErrorKind::Unavailable, message)));
     }
     Ok(())
+}
+
+pub(crate) fn filtered(headers: &HeaderMap) -> bool {
+    headers.get("X-Consul-Results-Filtered-By-ACLs").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 
 pub(crate) fn index(headers: &HeaderMap) -> Option<u64> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use registry_core::{
-    Batch, BatchStream, Bytes, Capabilities, Dir, Error, ErrorKind, Index, Info, Key, Lease, Name, RegisterOptions,
-    Registry, Result, Scope, Snapshot, async_trait,
+    Batch, BatchStream, Bytes, Capabilities, Dir, Error, Index, Info, Key, Lease, Name, RegisterOptions, Registry,
+    Result, Scope, Snapshot, async_trait,
 };
 use reqwest::{Method, StatusCode};
 
@@ -16,6 +16,7 @@ use crate::client::{Client, Request};
 use crate::kv::limited;
 use crate::paths::encode;
 use crate::poll::{Face, Polls, WAIT, able, without_index};
+use crate::proof::filtered;
 use crate::service::{Instance, META_VALUE, duplicate_free};
 use crate::state::Record;
 use crate::watch;
@@ -128,6 +129,8 @@ impl Services {
 
     /// The instances of a service that are well, and where the server's view of it stands. With `only`, the one that has this
     /// identity: whoever registers many of one service must not read all of them each time.
+    ///
+    /// All of them are really all. One that is not found by its identity may be one that the token may not see.
     pub(crate) async fn instances(
         &self,
         service: &str,
@@ -153,23 +156,17 @@ impl Services {
         }
         let index = answer.index.filter(|index| *index > 0);
         let index = index.ok_or_else(|| without_index(&answer.endpoint, service))?;
-        let instances: Vec<Instance> = answer.json(service)?;
-        if instances.is_empty() {
-            self.may_read(service).await?;
+        let mut instances: Vec<Instance> = answer.json(service)?;
+        // Consul finds services without regard to case, and lets them stand beside each other.
+        instances.retain(|instance| instance.service.service == service);
+        if answer.filtered {
+            self.prove(service).await?;
+            return Err(filtered(&answer, service, &Self::rules(service)));
+        }
+        if only.is_none() {
+            self.prove(service).await?;
         }
         Ok((index, instances))
-    }
-
-    /// Whoever may not read a service is told that it has no instances. Only the agent says that it refuses.
-    async fn may_read(&self, service: &str) -> Result<()> {
-        let path = format!("/v1/agent/health/service/name/{}", encode(service));
-        match self.client.call(&Request::new(Method::GET, path, service)).await {
-            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unauthenticated) => {
-                Err(error)
-            }
-            // Whether it is well, or known to this agent, does not matter here.
-            _ => Ok(()),
-        }
     }
 }
 

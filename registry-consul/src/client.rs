@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use registry_core::Result;
 use registry_http::{Endpoints, Failure, Repeat};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 
-use crate::answer::{Answer, check, index};
+use crate::answer::{Answer, check, filtered, index};
 
 /// A request that any of the endpoints may be given, more than once: none does harm by being repeated.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct Request<'a> {
     pub(crate) about: &'a str,
     /// How long the server may wait before it answers.
     pub(crate) patience: Duration,
-    /// Words in a failure of the server by which it is an answer.
+    /// Words in a failure of the server, or a refusal, by which it is an answer.
     pub(crate) tolerated: &'static [&'static str],
 }
 
@@ -84,10 +84,12 @@ impl Client {
         let body = endpoints.body(at, about, &mut response).await?;
         let (label, status) = (endpoints.label(at), response.status());
         let said = || String::from_utf8_lossy(&body);
-        let is_answer = status.is_server_error() && request.tolerated.iter().any(|words| said().contains(words));
+        let may_be_answer = status.is_server_error() || status == StatusCode::UNAUTHORIZED;
+        let is_answer = may_be_answer && request.tolerated.iter().any(|words| said().contains(words));
         if !is_answer {
             check(label, about, status, &body, endpoints.has_identity())?;
         }
-        Ok(Answer { endpoint: label.to_owned(), status, index: index(response.headers()), body, doubtful: false })
+        let (index, filtered) = (index(response.headers()), filtered(response.headers()));
+        Ok(Answer { endpoint: label.to_owned(), status, index, body, doubtful: false, filtered })
     }
 }

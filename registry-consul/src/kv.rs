@@ -15,6 +15,7 @@ use crate::answer::Answer;
 use crate::client::{Client, Request};
 use crate::paths::{Place, Prefix, encode};
 use crate::poll::{Face, Polls, WAIT, able, without_index};
+use crate::proof::filtered;
 use crate::state::Record;
 use crate::watch;
 use crate::wire::Pair;
@@ -118,12 +119,16 @@ impl Face for Inner {
         let index = index.ok_or_else(|| without_index(&answer.endpoint, scope.path()))?;
         let pairs: Vec<Pair> = match answer.status {
             StatusCode::OK => answer.json(scope.path())?,
-            StatusCode::NOT_FOUND => {
-                self.may_read(&key, scope).await?;
-                Vec::new()
-            }
+            StatusCode::NOT_FOUND => Vec::new(),
             _ => return Err(answer.unexpected(scope.path())),
         };
+        // To whoever may not read a single key Consul says so.
+        if matches!(scope, Scope::Directory(_)) {
+            self.prove(&key).await?;
+        }
+        if answer.filtered {
+            return Err(filtered(&answer, scope.path(), &format!(r#"`key_prefix "{key}/" {{ policy = "read" }}`"#)));
+        }
         let mut entries = BTreeMap::new();
         for pair in pairs {
             match self.prefix.place(scope, &pair.key) {
@@ -162,14 +167,5 @@ impl Inner {
             request.patience = WAIT + WAIT / 16 + Duration::from_secs(2);
         }
         self.client.call(&request).await
-    }
-
-    /// Whoever may not read a directory is told that it is empty. Whoever may not read one key is told so: the directory's
-    /// own, which nobody has.
-    async fn may_read(&self, key: &str, scope: &Scope) -> Result<()> {
-        if matches!(scope, Scope::Directory(_)) {
-            self.read(&format!("{key}/"), false, None).await?;
-        }
-        Ok(())
     }
 }

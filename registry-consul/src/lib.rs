@@ -13,6 +13,7 @@ mod kv;
 mod ownership;
 mod paths;
 mod poll;
+mod proof;
 mod service;
 mod state;
 mod watch;

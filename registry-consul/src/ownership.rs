@@ -12,7 +12,11 @@ use reqwest::{Method, StatusCode};
 use crate::client::Request;
 use crate::kv::Inner;
 use crate::paths::encode;
+use crate::proof::needs;
 use crate::wire::{Done, NewSession, Pair, SessionId, Step, StepError, duration, transaction};
+
+/// What opening and renewing a session needs.
+const SESSIONS: &str = r#"session_prefix "" { policy = "write" }"#;
 
 /// What came of a transaction.
 enum Outcome {
@@ -54,7 +58,7 @@ impl Inner {
         };
         let body = serde_json::to_vec(&session).map_err(|error| Error::invalid_input("a session").because(error))?;
         let request = Request::new(Method::PUT, "/v1/session/create", key.as_str()).body(body);
-        let answer = self.client.call(&request).await?;
+        let answer = self.client.call(&request).await.map_err(needs(SESSIONS))?;
         if answer.status != StatusCode::OK {
             return Err(answer.unexpected(key.as_str()));
         }
@@ -80,8 +84,8 @@ impl Inner {
                 return Ok(pair.create_index);
             }
             Ok(Outcome::Done(_)) => unexpected("transaction", key.as_str(), "the answer is not one of Consul"),
-            Ok(Outcome::Refused { error, doubtful: false }) => return Err(refusal(key, condition, &error)),
-            Ok(Outcome::Refused { error, doubtful: true }) => refusal(key, condition, &error),
+            Ok(Outcome::Refused { error, doubtful: false }) => return Err(refusal(key, &path, condition, &error)),
+            Ok(Outcome::Refused { error, doubtful: true }) => refusal(key, &path, condition, &error),
             Err(error) if error.is_unavailable() || error.kind() == ErrorKind::Unexpected => error,
             Err(error) => return Err(error),
         };
@@ -128,7 +132,7 @@ impl Inner {
         match self.transact(&[Step::get(&path), Step::delete(&path)], key).await? {
             Outcome::Done(_) => Ok(true),
             Outcome::Refused { error: StepError { op_index: 0, what }, doubtful } if !is_denial(&what) => Ok(doubtful),
-            Outcome::Refused { error, .. } => Err(refusal(key, Condition::Any, &error)),
+            Outcome::Refused { error, .. } => Err(refusal(key, &path, Condition::Any, &error)),
         }
     }
 
@@ -140,7 +144,7 @@ impl Inner {
     async fn start_anew(&self, lease: &Lease) -> Result<bool> {
         let path = format!("/v1/session/renew/{}", encode(lease.id()));
         let request = Request::new(Method::PUT, path, lease.key().as_str());
-        let answer = self.client.call(&request).await?;
+        let answer = self.client.call(&request).await.map_err(needs(SESSIONS))?;
         match answer.status {
             StatusCode::OK => Ok(true),
             // The words tell it from the page of a proxy.
@@ -210,11 +214,16 @@ impl Inner {
 }
 
 /// The error for a registration that was refused.
-fn refusal(key: &Key, condition: Condition, error: &StepError) -> Error {
+fn refusal(key: &Key, path: &str, condition: Condition, error: &StepError) -> Error {
     let StepError { op_index, what } = error;
     let said = printable(what);
     let (kind, why) = match (condition, op_index) {
-        _ if is_denial(what) => (ErrorKind::PermissionDenied, format!("the token does not permit it: {said}")),
+        _ if is_denial(what) => (
+            ErrorKind::PermissionDenied,
+            format!(
+                r#"the token does not permit it: {said}: it needs the permission `key "{path}" {{ policy = "write" }}`"#
+            ),
+        ),
         (Condition::Absent, 0) => (ErrorKind::Conflict, "somebody has the name already".to_owned()),
         (Condition::Present, 0) => (ErrorKind::Conflict, "nobody has the name".to_owned()),
         // A lock delay of a stranger's session, or a session that ended meanwhile: neither lasts.

@@ -69,13 +69,15 @@ struct Known {
     /// The farthest that the server's view stood, in this epoch.
     highest: u64,
     lists: VecDeque<Arc<State>>,
+    /// What was there at the last look.
+    latest: Option<Arc<State>>,
     used: Instant,
     poll: Weak<Poll>,
 }
 
 impl Known {
     fn new() -> Self {
-        Self { epoch: 1, highest: 0, lists: VecDeque::new(), used: Instant::now(), poll: Weak::new() }
+        Self { epoch: 1, highest: 0, lists: VecDeque::new(), latest: None, used: Instant::now(), poll: Weak::new() }
     }
 }
 
@@ -97,13 +99,14 @@ impl Polls {
         let now = Instant::now();
         for known in scopes.values_mut().filter(|known| now.duration_since(known.used) > FORGET) {
             known.lists.clear();
+            known.latest = None;
         }
         scopes.retain(|_, known| known.poll.strong_count() > 0 || now.duration_since(known.used) <= FORGET);
         let known = scopes.entry(scope.clone()).or_insert_with(Known::new);
         known.used = now;
-        if known.lists.back().is_none_or(|last| last.point() != state.point()) {
-            known.lists.push_back(Arc::clone(&state));
-        }
+        // A watch begins at the newest list of a point.
+        known.lists.retain(|list| list.point() != state.point());
+        known.lists.push_back(Arc::clone(&state));
         if known.lists.len() > LISTS {
             known.lists.pop_front();
         }
@@ -111,7 +114,8 @@ impl Polls {
     }
 
     /// Looks, and sees whether the history went backwards: after a restart with nothing, a restore, or when the server
-    /// forgot what it remembered of deleted keys.
+    /// forgot what it remembered of deleted keys. Something else at the same index is another history as well: the index does
+    /// not move with what the token may see.
     async fn look(&self, scope: &Scope, after: Option<u64>) -> Result<Arc<State>> {
         let asked = {
             let mut scopes = self.scopes();
@@ -121,14 +125,21 @@ impl Polls {
         let (index, entries) = self.face.look(scope, after).await?;
         let mut scopes = self.scopes();
         let known = scopes.entry(scope.clone()).or_insert_with(Known::new);
+        let mut state = State { epoch: known.epoch, index, entries };
+        let is_other = |latest: &Arc<State>| latest.point() == state.point() && !latest.changes(&state).is_empty();
         // Compared with what was known when it was asked for: answers overtake each other.
-        if known.epoch == asked.0 && index < asked.1 {
+        if known.epoch == asked.0 && (index < asked.1 || known.latest.as_ref().is_some_and(is_other)) {
             known.epoch += 1;
             known.highest = index;
+            state.epoch = known.epoch;
         }
         known.highest = known.highest.max(index);
         known.used = Instant::now();
-        Ok(Arc::new(State { epoch: known.epoch, index, entries }))
+        let state = Arc::new(state);
+        if index == known.highest {
+            known.latest = Some(Arc::clone(&state));
+        }
+        Ok(state)
     }
 
     /// The poll of a scope: the one that runs, or a new one, which has looked once when this returns.

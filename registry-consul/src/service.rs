@@ -44,6 +44,9 @@ pub(crate) struct Node {
 pub(crate) struct Service {
     #[serde(rename = "ID")]
     pub(crate) id: String,
+    /// Its name, as it was registered.
+    #[serde(default)]
+    pub(crate) service: String,
     #[serde(default)]
     pub(crate) tags: Option<Vec<String>>,
     #[serde(default)]

@@ -48,7 +48,10 @@ impl Watch {
                 Told::Failed(error) => return Err(again(&error)),
             };
             if state.epoch != self.state.epoch {
-                return Err(gone(&self.scope, "the server's history went backwards"));
+                return Err(gone(
+                    &self.scope,
+                    "the server's history went backwards, or what it shows has changed without its index",
+                ));
             }
             // A list was newer than what the poll has seen so far.
             if state.index < self.state.index {

@@ -133,6 +133,12 @@ impl Error {
         self.inner.retry == Retry::Later
     }
 
+    /// True when the server does not accept who we are, or what we want. It may when somebody has changed a permission or
+    /// the credentials.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.inner.kind, ErrorKind::Unauthenticated | ErrorKind::PermissionDenied)
+    }
+
     /// True when the server could not be reached or did not answer in time.
     pub fn is_unavailable(&self) -> bool {
         matches!(self.inner.kind, ErrorKind::Unavailable | ErrorKind::Timeout)

@@ -1,5 +1,7 @@
 //! Whom a connection trusts, and who it says we are. The files are read again for every connection and authentication.
 
+use std::sync::Arc;
+
 use etcd_client::{Certificate, Identity, TlsOptions};
 use registry_address::{Address, Secret, host};
 use registry_core::Result;
@@ -27,18 +29,31 @@ impl Access {
         Ok(Self { address, tls, password })
     }
 
-    /// What a connection to this endpoint needs for TLS. `None`: it does not speak TLS.
-    pub(crate) fn tls(&self, endpoint: &str) -> Option<TlsOptions> {
-        let files = self.tls.as_ref()?.current();
+    /// What the TLS files hold now. The same `Arc` as before: they have not changed.
+    pub(crate) fn files(&self) -> Option<Arc<Tls>> {
+        Some(self.tls.as_ref()?.current())
+    }
+
+    /// True when we show a certificate, and the files have changed since these were read.
+    pub(crate) fn has_another_certificate(&self, before: Option<&Arc<Tls>>) -> bool {
+        self.address.cert.is_some()
+            && match (self.files(), before) {
+                (Some(now), Some(before)) => !Arc::ptr_eq(&now, before),
+                _ => false,
+            }
+    }
+
+    /// What a connection to this endpoint needs for TLS, with these files.
+    pub(crate) fn tls(&self, endpoint: &str, files: &Tls) -> TlsOptions {
         let options = TlsOptions::new().timeout(self.address.connect_timeout).domain_name(host(endpoint));
         let options = match files.ca() {
             Some(ca) => options.ca_certificate(Certificate::from_pem(ca)),
             None => options.with_native_roots(),
         };
-        Some(match files.identity() {
+        match files.identity() {
             Some((chain, key)) => options.identity(Identity::from_pem(chain, key)),
             None => options,
-        })
+        }
     }
 
     /// What is wrong with the files, if older ones are in use.

@@ -1,11 +1,14 @@
 //! A connection to one endpoint, and the authentication on it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions, KvClient, LeaseClient, WatchClient};
+use registry_core::ErrorKind;
+use registry_credentials::Tls;
 use tokio::sync::{Mutex, OnceCell, mpsc, watch};
+use tokio::time::Instant;
 
 use crate::access::Access;
 use crate::error::{Answer, Failure, Verdict};
@@ -19,6 +22,19 @@ const MESSAGE_LIMIT: usize = 64 * 1024 * 1024;
 /// that sends them while no request is open.
 const PING_EVERY: Duration = Duration::from_secs(5);
 const PING_ANSWER: Duration = Duration::from_secs(3);
+
+/// A token is not renewed more often than this because something is not permitted.
+const DENIED_EVERY: Duration = Duration::from_secs(2);
+
+/// What may help against a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    None,
+    /// Another authentication on the same connection.
+    Token,
+    /// Another connection, which shows another certificate.
+    Connection,
+}
 
 /// A connection to one endpoint. Clones share it.
 #[derive(Clone)]
@@ -34,6 +50,10 @@ struct Inner {
     authenticating: Mutex<()>,
     /// Counts the authentications, so that of many requests with one stale token only the first renews it.
     token: AtomicU64,
+    /// When the last one was made because something was not permitted.
+    denied: std::sync::Mutex<Option<Instant>>,
+    /// The TLS files that it was made with.
+    files: Option<Arc<Tls>>,
     version: OnceCell<Version>,
     rounds: Rounds,
     /// Closed when the runtime that drives the connection has ended.
@@ -50,8 +70,9 @@ impl Connection {
             .with_keep_alive_while_idle(false)
             // A member that has lost its cluster says so at once, instead of holding a request for seven seconds.
             .with_require_leader(true);
-        if let Some(tls) = access.tls(endpoint) {
-            options = options.with_tls(tls);
+        let files = access.files();
+        if let Some(files) = &files {
+            options = options.with_tls(access.tls(endpoint, files));
         }
         // The user is not part of these options: they print the password.
         let client = Client::connect([endpoint], Some(options))
@@ -63,6 +84,8 @@ impl Connection {
             condemned: watch::Sender::new(false),
             authenticating: Mutex::new(()),
             token: AtomicU64::new(0),
+            denied: std::sync::Mutex::default(),
+            files,
             version: OnceCell::new(),
             rounds: Rounds::default(),
             driven: driven(),
@@ -85,14 +108,39 @@ impl Connection {
         if self.token() != stale {
             return Ok(());
         }
-        match self.0.client.clone().update_user(access.login()).await {
-            // Credentials for a server that asks for none do no harm, and may be needed tomorrow.
+        let mut client = self.0.client.clone();
+        match client.update_user(access.login()).await {
+            // Credentials for a server that asks for none do no harm, and may be needed tomorrow. A token of before does: 3.4
+            // refuses it.
             Err(etcd_client::Error::GRpcStatus(status))
-                if status.message().contains("authentication is not enabled") => {}
+                if status.message().contains("authentication is not enabled") =>
+            {
+                client.update_user(None).await.map_err(Failure::from).map_err(refused_before_the_request)?;
+            }
             result => result.map_err(Failure::from).map_err(refused_before_the_request)?,
         }
         self.0.token.fetch_add(1, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// What can be done about a refusal of a request that was sent with this token.
+    pub(crate) fn remedy(&self, access: &Access, failure: &Failure, token: u64) -> Remedy {
+        if access.has_another_certificate(self.0.files.as_ref()) {
+            return Remedy::Connection;
+        }
+        if access.address.user.is_none() {
+            return Remedy::None;
+        }
+        if failure.kind != ErrorKind::PermissionDenied || self.token() != token {
+            return Remedy::Token;
+        }
+        // Mostly it is just not permitted. To find that out costs the server some computing each time.
+        let mut denied = self.0.denied.lock().unwrap_or_else(PoisonError::into_inner);
+        if denied.is_some_and(|when| when.elapsed() < DENIED_EVERY) {
+            return Remedy::None;
+        }
+        *denied = Some(Instant::now());
+        Remedy::Token
     }
 
     /// Which token is in use.
@@ -141,7 +189,9 @@ impl Connection {
     pub(crate) async fn version(&self) -> Answer<Version> {
         let ask = async || match self.0.client.maintenance_client().status().await.map_err(Failure::from) {
             Ok(status) => Ok(Version::parse(status.version())),
-            Err(failure) if failure.verdict == Verdict::Final => Ok(Version::UNKNOWN),
+            Err(failure) if failure.verdict == Verdict::Final || failure.kind == ErrorKind::PermissionDenied => {
+                Ok(Version::UNKNOWN)
+            }
             Err(failure) => Err(failure),
         };
         self.0.version.get_or_try_init(ask).await.copied()
@@ -161,7 +211,7 @@ fn refused_before_the_request(mut failure: Failure) -> Failure {
     failure.reason = format!("could not authenticate: {}", failure.reason);
     failure.verdict = match failure.verdict {
         Verdict::Unknown => Verdict::NotDone,
-        Verdict::StaleToken => Verdict::Final,
+        Verdict::Refused => Verdict::Final,
         verdict => verdict,
     };
     failure

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::access::Access;
-use crate::connection::Connection;
+use crate::connection::{Connection, Remedy};
 use crate::diagnosis::diagnose;
 use crate::error::{Answer, Failure, Verdict};
 
@@ -20,6 +20,9 @@ use crate::error::{Answer, Failure, Verdict};
 const CALL_LIMIT: Duration = Duration::from_millis(7500);
 /// With many endpoints each still gets this long.
 const SHARE_MIN: Duration = Duration::from_secs(1);
+/// How often a request that is refused is made again, each time as who we are by then: an administrator may change more than
+/// one thing.
+const REMEDIES: usize = 2;
 /// A future that is dropped earlier says nothing about the endpoint; later, somebody's patience was at an end.
 const SOON: Duration = Duration::from_millis(250);
 
@@ -148,7 +151,7 @@ impl Endpoints {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => {
                     let go_on = match failure.verdict {
-                        Verdict::Final | Verdict::StaleToken => false,
+                        Verdict::Final | Verdict::Refused => false,
                         Verdict::NotDone => true,
                         Verdict::Unknown => repeatable,
                     };
@@ -181,16 +184,28 @@ impl Endpoints {
         let limit = (limit + connecting).min(share);
         let mut attempt = Attempt { endpoints: self, at, connection: None, began: Instant::now(), settled: false };
         let work = async {
-            let connection = self.connection(at).await?;
+            let mut connection = self.connection(at).await?;
             attempt.connection = Some(connection.clone());
-            let token = connection.token();
-            match request(connection.clone()).await {
-                Err(failure) if failure.verdict == Verdict::StaleToken && self.access.address.user.is_some() => {
-                    Box::pin(connection.authenticate(&self.access, token)).await?;
-                    Box::pin(request(connection)).await
+            let mut token = connection.token();
+            let mut result = request(connection.clone()).await;
+            for _ in 0..REMEDIES {
+                let Err(failure) = &result else { break };
+                if failure.verdict != Verdict::Refused {
+                    break;
                 }
-                result => result,
+                match connection.remedy(&self.access, failure, token) {
+                    Remedy::None => break,
+                    Remedy::Token => Box::pin(connection.authenticate(&self.access, token)).await?,
+                    Remedy::Connection => {
+                        connection.condemn();
+                        connection = self.connection(at).await?;
+                        attempt.connection = Some(connection.clone());
+                    }
+                }
+                token = connection.token();
+                result = Box::pin(request(connection.clone())).await;
             }
+            result
         };
         let mut result = timeout(limit, work).await.unwrap_or_else(|_| Err(Failure::silent(limit)));
         if let Err(failure) = result {

@@ -15,8 +15,8 @@ pub(crate) enum Verdict {
     NotDone,
     /// Nobody knows whether the request was carried out.
     Unknown,
-    /// The token of our authentication is not accepted any more.
-    StaleToken,
+    /// The server does not accept who we are. It may accept us with a token or a certificate of now.
+    Refused,
 }
 
 /// Why one request to one endpoint failed.
@@ -93,12 +93,18 @@ impl Failure {
         let has = |words: &str| text.contains(words);
         let shown = printable(text);
         let is = |kind, verdict| Self::new(kind, verdict, shown.as_str());
-        if has("invalid auth token") || has("revision of auth store is old") {
-            is(Kind::Unauthenticated, Verdict::StaleToken)
-        } else if has("authentication failed") || has("user name is empty") || has("user name not found") {
+        if has("invalid auth token")
+            || has("revision of auth store is old")
+            // Authentication was switched on after we had asked for a token in vain.
+            || has("user name is empty")
+            || has("user name not found")
+        {
+            is(Kind::Unauthenticated, Verdict::Refused)
+        } else if has("authentication failed") {
             is(Kind::Unauthenticated, Verdict::Final)
         } else if has("permission denied") || has("PermissionDenied") || code == Code::PermissionDenied {
-            is(Kind::PermissionDenied, Verdict::Final)
+            // To a watch, earlier releases say this of a token that is stale or missing.
+            is(Kind::PermissionDenied, Verdict::Refused)
         } else if has("has been compacted") {
             is(Kind::Compacted, Verdict::Final)
         } else if has("no leader") || has("too many requests") || has("learner") || has("corrupt") {
@@ -122,7 +128,7 @@ impl Failure {
                     is(Kind::Unavailable, Verdict::Unknown)
                 }
                 Code::DeadlineExceeded => is(Kind::Timeout, Verdict::Unknown),
-                Code::Unauthenticated => is(Kind::Unauthenticated, Verdict::Final),
+                Code::Unauthenticated => is(Kind::Unauthenticated, Verdict::Refused),
                 _ => Self::unexpected(format!("{code:?}: {shown}")),
             }
         }
@@ -187,24 +193,30 @@ mod tests {
     fn reads_what_servers_say() {
         use ErrorKind as Kind;
         for (code, text, kind, verdict) in [
-            (Code::Unauthenticated, "etcdserver: invalid auth token", Kind::Unauthenticated, Verdict::StaleToken),
+            (Code::Unauthenticated, "etcdserver: invalid auth token", Kind::Unauthenticated, Verdict::Refused),
             (
                 Code::InvalidArgument,
                 "etcdserver: revision of auth store is old",
                 Kind::Unauthenticated,
-                Verdict::StaleToken,
+                Verdict::Refused,
             ),
-            (Code::InvalidArgument, "etcdserver: user name is empty", Kind::Unauthenticated, Verdict::Final),
+            (Code::InvalidArgument, "etcdserver: user name is empty", Kind::Unauthenticated, Verdict::Refused),
             (
                 Code::Ok,
                 "rpc error: code = PermissionDenied desc = etcdserver: permission denied",
                 Kind::PermissionDenied,
-                Verdict::Final,
+                Verdict::Refused,
             ),
             (
                 Code::OutOfRange,
                 "etcdserver: mvcc: required revision has been compacted",
                 Kind::Compacted,
+                Verdict::Final,
+            ),
+            (
+                Code::InvalidArgument,
+                "etcdserver: authentication failed, invalid user ID or password",
+                Kind::Unauthenticated,
                 Verdict::Final,
             ),
             (Code::Unavailable, "etcdserver: no leader", Kind::Unavailable, Verdict::NotDone),

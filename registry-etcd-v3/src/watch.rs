@@ -152,7 +152,7 @@ impl Watch {
         if failure.blames_endpoint() {
             self.inner.endpoints.leave(at, Some(&self.opened.connection));
         }
-        if failure.verdict == Verdict::StaleToken {
+        if (failure.kind, failure.verdict) == (ErrorKind::Unauthenticated, Verdict::Refused) {
             // The next watch gets a new token.
             failure.kind = ErrorKind::Unavailable;
         }

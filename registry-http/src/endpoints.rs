@@ -117,14 +117,14 @@ impl Endpoints {
     /// was shorter than ours.
     ///
     /// # Errors
-    /// That of the endpoint that was asked last.
+    /// That of the first endpoint that refuses us, if one does; else that of the endpoint that was asked last.
     pub async fn call<T, F>(&self, repeat: Repeat, ask: impl Fn(usize) -> F) -> Result<(T, bool)>
     where
         F: Future<Output = Result<T, Failure>>,
     {
         let (start, count) = (self.current(), self.all.len());
         let mut doubtful = false;
-        let mut last = None;
+        let (mut last, mut refused) = (None, None);
         for at in (0..count).map(|step| (start + step) % count) {
             let attempt = Attempt { endpoints: self, at, succeeded: false };
             let before = self.identity.as_ref().map(Identity::current);
@@ -143,9 +143,9 @@ impl Endpoints {
                     attempt.succeeded();
                     return Err(error);
                 }
+                // A server that is behind, or has lost its cluster, cannot look up who we are.
                 Err(Failure::Refused(error)) => {
-                    attempt.succeeded();
-                    return Err(match self.identity.as_ref().and_then(Identity::fault) {
+                    refused.get_or_insert(match self.identity.as_ref().and_then(Identity::fault) {
                         Some(fault) => Error::new(error.kind(), format!("{error} ({fault})")),
                         None => error,
                     });
@@ -160,7 +160,7 @@ impl Endpoints {
                 break;
             }
         }
-        Err(last.unwrap_or_else(|| Error::config("there is no endpoint")))
+        Err(refused.or(last).unwrap_or_else(|| Error::config("there is no endpoint")))
     }
 
     /// Notes that an endpoint has just answered something that needs the consent of the majority. It is forgotten when the

@@ -12,7 +12,7 @@ pub enum Failure {
     NotSent(Error),
     /// A write may have been carried out or not.
     Doubtful(Error),
-    /// The server does not accept who we are. Every endpoint would say the same, until we are somebody else.
+    /// The server does not accept who we are: nothing was carried out. Another one may know us, or this one later.
     Refused(Error),
     /// Every endpoint would say the same.
     Final(Error),

@@ -59,7 +59,8 @@ impl Lock {
     ///
     /// # Errors
     /// `Timeout` when the patience is over. `Evicted` when somebody removed the waiting entry. Otherwise only what waiting
-    /// cannot mend: `InvalidInput`, `Unsupported`, bad credentials. An outage is waited out.
+    /// cannot mend: `InvalidInput`, `Unsupported`, bad credentials. An outage is waited out, and so is a refusal that comes while
+    /// it waits.
     pub async fn acquire(&self, value: impl Into<Bytes>) -> Result<Guard> {
         let acquired = self.acquire_unless(std::future::pending(), value).await?;
         // Nobody gives up.

@@ -9,4 +9,5 @@ mod secrets;
 mod seen;
 mod services;
 mod support;
+mod visible;
 mod watching;

@@ -238,6 +238,9 @@ impl Keeper {
     ) -> Phase {
         let held = matches!(self.status.borrow().state, State::Held { .. });
         if held && due.is_none() {
+            if own.is_refused() {
+                own.begin_again(self.subscribe_to_own());
+            }
             own.is_reachable();
         }
         let renew_at = if held && !self.dirty {
@@ -450,6 +453,10 @@ impl Keeper {
 
     /// An eviction is seen at once, not only at the next renewal.
     fn watch_own_entry(&self) -> OwnEntry {
+        OwnEntry::new(self.key.clone(), self.subscribe_to_own())
+    }
+
+    fn subscribe_to_own(&self) -> Option<Subscription> {
         let scope = match self.options.own_watch {
             _ if self.registry.capabilities().watch == WatchKind::Static => None,
             OwnWatch::Entry => Some(Scope::Entry(self.key.clone())),
@@ -458,13 +465,14 @@ impl Keeper {
         };
         let start =
             |scope| Subscription::start(Arc::clone(&self.registry), self.handle, scope, SubscribeOptions::new());
-        OwnEntry::new(self.key.clone(), scope.map(start))
+        scope.map(start)
     }
 
     fn tell(&self, state: State, error: Option<Error>) {
         self.status.send_if_modified(|status| {
             // An outage that ends with a refusal is news: somebody has to grant a permission.
-            let refused = error.as_ref().is_some_and(is_refusal) && !status.error.as_deref().is_some_and(is_refusal);
+            let refused = error.as_ref().is_some_and(Error::is_refusal)
+                && !status.error.as_deref().is_some_and(Error::is_refusal);
             // Who waits for the first registration hears why it does not come about.
             let is_first_news = self.ready.is_some() && status.error.is_none() && error.is_some();
             let changed = status.state != state || refused || is_first_news;
@@ -532,8 +540,4 @@ fn doubtful_at(lease: &Lease, deadline: Moment) -> Moment {
 /// The same error for the status, while the caller gets the one with the cause.
 fn again(error: &Error) -> Error {
     Error::new(error.kind(), error.to_string()).with_retry(error.retry())
-}
-
-fn is_refusal(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::PermissionDenied)
 }

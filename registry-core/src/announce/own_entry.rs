@@ -10,6 +10,8 @@ pub(super) struct OwnEntry {
     watch: Option<Subscription>,
     /// False before the first snapshot, and while the watch is interrupted.
     watched: bool,
+    /// True when the watch ended because it was not permitted from the beginning.
+    refused: bool,
 }
 
 /// What was seen.
@@ -23,12 +25,12 @@ pub(super) enum Seen {
 
 impl OwnEntry {
     pub(super) fn new(key: Key, watch: Option<Subscription>) -> Self {
-        Self { key, watch, watched: false }
+        Self { key, watch, watched: false, refused: false }
     }
 
     /// True while a removal of the entry would be seen at once, and where nobody wants that.
     pub(super) fn is_watched(&self) -> bool {
-        self.watched || self.watch.is_none()
+        self.watched || (self.watch.is_none() && !self.refused)
     }
 
     /// The registry has answered a renewal.
@@ -36,6 +38,16 @@ impl OwnEntry {
         if let Some(watch) = self.watch.as_ref().filter(|_| !self.watched) {
             watch.is_reachable();
         }
+    }
+
+    /// True when another watch may be permitted by now.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused && self.watch.is_none()
+    }
+
+    /// Watches once more, after a refusal.
+    pub(super) fn begin_again(&mut self, watch: Option<Subscription>) {
+        self.watch = watch;
     }
 
     /// Returns when something was seen; never without a watch. A permanent error of the watch leaves it to renewals. Cancel safe.
@@ -47,6 +59,7 @@ impl OwnEntry {
                 Some(Ok(Event::Snapshot { snapshot, .. })) => {
                     let is_there = snapshot.entries.binary_search_by(|entry| entry.name.cmp(&name)).is_ok();
                     let begun = !std::mem::replace(&mut self.watched, true);
+                    self.refused = false;
                     match (is_there, begun) {
                         (false, _) => return Seen::Gone,
                         (true, true) => return Seen::Watched(true),
@@ -64,7 +77,11 @@ impl OwnEntry {
                 Some(Ok(Event::Resumed { .. })) => true,
                 Some(Err(error)) => {
                     let key = &self.key;
-                    tracing::warn!(%key, %error, "cannot watch this instance's entry; a loss is noticed by the next renewal");
+                    // A refusal is reported once, however often it is tried again.
+                    let was_refused = std::mem::replace(&mut self.refused, error.is_refusal());
+                    if !(was_refused && self.refused) {
+                        tracing::warn!(%key, %error, "cannot watch this instance's entry; a loss is noticed by the next renewal");
+                    }
                     continue;
                 }
                 None => {

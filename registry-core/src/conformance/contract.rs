@@ -53,6 +53,23 @@ pub(super) async fn a_prefix_matches_whole_segments(bench: &Bench) {
     assert_eq!(alone.entries, [], "`min` is not the beginning of `mine`");
 }
 
+pub(super) async fn a_directory_of_other_case_is_another(bench: &Bench) {
+    let (parent, last) = bench.dir.as_str().rsplit_once('/').expect("a directory below another");
+    let capital = Dir::new(&format!("{parent}/{}", last.to_uppercase())).expect("valid");
+    let mixed = Dir::new(&format!("{parent}/A{}", &last[1..])).expect("valid");
+    bench.put("mine", "v").await;
+    let theirs = capital.key("theirs").expect("valid");
+    bench.other.register(&theirs, bytes("v"), &bench.long()).await.expect("registered");
+    assert_eq!(bench.names().await, ["mine"]);
+    for (dir, expected) in [(capital, vec!["theirs"]), (mixed, vec![])] {
+        let listed = bench.registry.list(&Scope::from(&dir)).await.expect("listed");
+        let names: Vec<_> = listed.entries.iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(names, expected, "{dir}");
+    }
+    let elsewhere = Scope::from(theirs.dir().key("mine").expect("valid"));
+    assert_eq!(bench.registry.list(&elsewhere).await.expect("listed").entries, []);
+}
+
 pub(super) async fn a_nested_name_holds_a_slash(bench: &Bench) {
     bench.put("flat", "1").await;
     bench.put("deep/er/down", "2").await;

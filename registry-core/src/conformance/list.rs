@@ -76,6 +76,7 @@ trials! {
         a_list_is_sorted_and_complete,
         a_value_comes_back_byte_for_byte,
         a_prefix_matches_whole_segments,
+        a_directory_of_other_case_is_another,
         an_entry_is_listed_alone,
         remove_says_whether_it_was_there,
         a_value_too_large_is_refused,

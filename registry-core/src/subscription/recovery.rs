@@ -263,8 +263,7 @@ impl Recovery {
 
     /// `BackingOff`: says so, waits, and goes on.
     async fn back_off(&mut self, error: Error, then: State) -> State {
-        let kind = error.kind();
-        let refused = matches!(kind, ErrorKind::Unauthenticated | ErrorKind::PermissionDenied);
+        let refused = error.is_refusal();
         let mendable = error.is_transient() || (refused && self.established);
         if !mendable {
             self.feed().fail(&error);

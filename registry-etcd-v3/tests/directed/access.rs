@@ -1,14 +1,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use etcd_client::{Client, Permission, PermissionType, UserAddOptions};
+use etcd_client::{
+    Certificate, Client, ConnectOptions, Identity, Permission, PermissionType, TlsOptions, UserAddOptions,
+};
 use futures_util::future::join_all;
 use registry_core::{Dir, ErrorKind, Index, Registry, Scope};
 use registry_etcd_v3::EtcdV3;
 use test_servers::{Etcd, Options, Version, certificates};
 use tokio::time::sleep;
 
-use crate::support::{admin, changes, dir, key, on, refused, ttl, value, with};
+use crate::support::{admin, at_last, changes, dir, key, on, refused, ttl, value, with};
 
 const PASSWORD: &str = "canary-1b7f";
 
@@ -16,17 +18,22 @@ const PASSWORD: &str = "canary-1b7f";
 async fn guarded(options: Options) -> (Etcd, Client) {
     let etcd = Etcd::start(options).await.unwrap();
     let mut admin = admin(&etcd).await;
-    admin.user_add("root", "root", Some(UserAddOptions::new())).await.unwrap();
-    admin.role_add("root").await.unwrap();
-    admin.user_grant_role("root", "root").await.unwrap();
-    admin.user_add("me", PASSWORD, Some(UserAddOptions::new())).await.unwrap();
-    admin.role_add("clusters").await.unwrap();
-    let ours = Permission::new(PermissionType::Readwrite, "/clusters/").with_prefix();
-    admin.role_grant_permission("clusters", ours).await.unwrap();
-    admin.user_grant_role("me", "clusters").await.unwrap();
+    prepare(&mut admin, "me").await;
     admin.auth_enable().await.unwrap();
     admin.update_user(Some(("root".into(), "root".into()))).await.unwrap();
     (etcd, admin)
+}
+
+/// Users for a server that does not ask for them yet.
+async fn prepare(admin: &mut Client, user: &str) {
+    admin.user_add("root", "root", Some(UserAddOptions::new())).await.unwrap();
+    admin.role_add("root").await.unwrap();
+    admin.user_grant_role("root", "root").await.unwrap();
+    admin.user_add(user, PASSWORD, Some(UserAddOptions::new())).await.unwrap();
+    admin.role_add("clusters").await.unwrap();
+    let ours = Permission::new(PermissionType::Readwrite, "/clusters/").with_prefix();
+    admin.role_grant_permission("clusters", ours).await.unwrap();
+    admin.user_grant_role(user, "clusters").await.unwrap();
 }
 
 fn me(etcd: &Etcd) -> EtcdV3 {
@@ -159,4 +166,60 @@ pub(crate) async fn a_password_is_read_from_its_file_and_never_shown() {
     assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error}");
     let shown = format!("{error} {error:?} {wrong:?} {registry:?} {:?}", registry.info());
     assert!(!shown.contains("canary"), "{shown}");
+}
+
+/// To a server that knows its users by their certificates, another certificate is another user: it takes another connection.
+pub(crate) async fn another_certificate_is_another_user() {
+    for version in Version::ALL {
+        let (theirs, ours) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let made = certificates::make(theirs.path()).unwrap();
+        let etcd = Etcd::start(Options::from(version).tls_mutual(&made)).await.unwrap();
+        let read = |name: &str| std::fs::read(theirs.path().join(name)).unwrap();
+        let (ca, identity) = (read("ca.pem"), Identity::from_pem(read("client.pem"), read("client.key")));
+        let tls = TlsOptions::new().ca_certificate(Certificate::from_pem(ca)).identity(identity);
+        let options = ConnectOptions::new().with_tls(tls);
+        let mut admin = Client::connect([format!("https://{}", etcd.endpoint())], Some(options)).await.unwrap();
+        prepare(&mut admin, "client").await;
+
+        // The server's own certificate names a user `server`, whom it does not know.
+        let give = |name: &str| {
+            for kind in ["key", "pem"] {
+                let beside = ours.path().join("new");
+                std::fs::copy(theirs.path().join(format!("{name}.{kind}")), &beside).unwrap();
+                std::fs::rename(beside, ours.path().join(format!("own.{kind}"))).unwrap();
+            }
+        };
+        give("server");
+        let mut config = registry_etcd_v3::Config::from_uri(&format!("etcds://{}", etcd.endpoint())).unwrap();
+        config.address.ca = Some(made.ca());
+        config.address.cert = Some(ours.path().join("own.pem"));
+        config.address.key = Some(ours.path().join("own.key"));
+        let registry = registry_etcd_v3::connect(config).unwrap();
+        works(&registry).await;
+        admin.auth_enable().await.unwrap();
+        let error = registry.list(&Scope::from(dir())).await.unwrap_err();
+        assert!(error.is_refusal(), "{version:?}: {error}");
+        give("client");
+        works(&registry).await;
+    }
+}
+
+/// Authentication is switched on and off under one connection, which has sent no token, or goes on sending one.
+pub(crate) async fn authentication_is_switched_on_and_off() {
+    for version in Version::ALL {
+        let etcd = Etcd::start(version).await.unwrap();
+        let mut admin = admin(&etcd).await;
+        prepare(&mut admin, "me").await;
+        let registry = me(&etcd);
+        works(&registry).await;
+        for _ in 0..2 {
+            admin.auth_enable().await.unwrap();
+            drop(at_last(async || registry.watch(&Scope::from(dir()), Index::default()).await).await);
+            works(&registry).await;
+            admin.update_user(Some(("root".into(), "root".into()))).await.unwrap();
+            admin.auth_disable().await.unwrap();
+            admin.update_user(None).await.unwrap();
+            works(&registry).await;
+        }
+    }
 }

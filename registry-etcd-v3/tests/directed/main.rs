@@ -36,6 +36,8 @@ fn main() -> ExitCode {
             row_3_27_a_token_outlives_a_change_of_the_users,
             credentials_for_a_server_that_asks_for_none_do_no_harm,
             a_password_is_read_from_its_file_and_never_shown,
+            another_certificate_is_another_user,
+            authentication_is_switched_on_and_off,
         }
         endpoints {
             finding_1_one_good_endpoint_of_three_is_enough,

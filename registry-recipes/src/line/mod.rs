@@ -25,6 +25,8 @@ pub(crate) use place::is_before;
 /// Between two attempts to confirm a place in the line.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
+/// The longest wait between two attempts of who was in the line and is refused now.
+const REFUSED_MAX: Duration = Duration::from_secs(10);
 /// How long an answer may take on which nothing but good order depends.
 const PARTING: Duration = Duration::from_secs(2);
 
@@ -49,12 +51,24 @@ impl Line {
         self.check()?;
         let deadline = self.patience.map(|patience| Instant::now() + patience);
         let mut giving_up = pin!(giving_up);
+        let (mut accepted, mut refusals) = (false, Backoff::new(RETRY_MAX, REFUSED_MAX));
         loop {
             let mut entering = pin!(self.enter(value.clone()));
             let entered = tokio::select! {
-                entered = &mut entering => Some(entered?),
+                entered = &mut entering => Some(entered),
                 () = &mut giving_up => None,
                 () = late(deadline.map(|deadline| deadline + PARTING)) => return Err(self.too_late()),
+            };
+            let entered = match entered {
+                Some(Err(error)) if accepted && error.is_refusal() => {
+                    tracing::debug!(dir = %self.dir, %error, "refused while waiting; trying again");
+                    tokio::select! {
+                        () = sleep(refusals.next_wait()) => continue,
+                        () = &mut giving_up => return Ok(None),
+                        () = late(deadline) => return Err(self.too_late()),
+                    }
+                }
+                entered => entered.transpose()?,
             };
             let Some(mut turn) = entered else {
                 // The answer may be on its way: what it says must not stay behind.
@@ -64,7 +78,7 @@ impl Line {
                 return Ok(None);
             };
             let waited = tokio::select! {
-                waited = self.wait(&turn, deadline) => waited?,
+                waited = self.wait(&turn, deadline, &mut accepted) => waited?,
                 () = &mut giving_up => Waited::Enough,
             };
             match waited {
@@ -121,11 +135,14 @@ impl Line {
     }
 
     /// Waits until it is this one's turn. However little patience there is, it looks once: a lock that is free is had.
-    async fn wait(&self, turn: &Turn, deadline: Option<Instant>) -> Result<Waited> {
+    ///
+    /// Who is refused has come in vain, unless the line was seen before: then it was `accepted`, and may be again.
+    async fn wait(&self, turn: &Turn, deadline: Option<Instant>, accepted: &mut bool) -> Result<Waited> {
         let mut place = Place::new(turn.registration.key().name(), turn.owned);
         let mut events = self.registry.subscribe(&self.dir);
         let mut until = deadline.map(|deadline| deadline.max(Instant::now() + PARTING));
         let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
+        let mut refusals = Backoff::new(RETRY_MAX, REFUSED_MAX);
         loop {
             if let Some(token) = place.turn(self.permits.get()).filter(|_| turn.held()) {
                 // The events are older than now. A server that ends leases of living owners may have ended the
@@ -150,9 +167,17 @@ impl Line {
                 event = events.next() => match event {
                     Some(Ok(event)) => {
                         if matches!(event, Event::Snapshot { .. }) {
-                            until = deadline;
+                            (until, *accepted) = (deadline, true);
                         }
                         place.take(&event);
+                    }
+                    Some(Err(error)) if *accepted && error.is_refusal() => {
+                        tracing::debug!(dir = %self.dir, %error, "refused while waiting; watching again");
+                        tokio::select! {
+                            () = turn.lost() => return self.place_lost(turn).await,
+                            () = sleep(refusals.next_wait()) => events = self.registry.subscribe(&self.dir),
+                            () = late(until) => return Ok(Waited::Late),
+                        }
                     }
                     Some(Err(error)) => return Err(error),
                     None => return Err(Error::new(ErrorKind::Unavailable, format!("the watch of {} ended", self.dir))),

@@ -49,12 +49,24 @@ pub(crate) async fn certificates_are_rotated(backend: Backend) {
 
 /// The reason is named, what is known stays, and a renewed certificate is enough.
 pub(crate) async fn an_expired_server_is_waited_for(backend: Backend) {
+    a_wrong_certificate_is_waited_for(backend, "expired", "expired").await;
+}
+
+/// As after a server has moved, or was given the certificate of another one.
+pub(crate) async fn a_server_without_the_name_is_waited_for(backend: Backend) {
+    a_wrong_certificate_is_waited_for(backend, "misnamed", "not valid for name").await;
+}
+
+async fn a_wrong_certificate_is_waited_for(backend: Backend, wrong: &str, said: &str) {
     let mut server = Secured::start(backend).await;
     let mut client = Client::start(&server.url()).await;
     let (_directory, first) = server.keep();
     let from = |name: &str| first.join(name);
-    server.restart_with(&[("server.pem", from("expired.pem")), ("server.key", from("expired.key"))]).await;
-    client.trouble(|error| error.is_transient() && error.to_string().contains("expired")).await;
+    let (certificate, key) = (from(&format!("{wrong}.pem")), from(&format!("{wrong}.key")));
+    server.restart_with(&[("server.pem", certificate), ("server.key", key)]).await;
+    client.trouble(|error| error.is_transient() && error.to_string().contains(said)).await;
+    // It is still held: the time to live is long.
+    client.cannot_renew(|error| error.is_transient() && error.to_string().contains(said)).await;
     server.restart_with(&[("server.pem", from("server.pem")), ("server.key", from("server.key"))]).await;
     client.stands().await;
     add(&*server.witness(), "afterwards").await;

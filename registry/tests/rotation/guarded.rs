@@ -25,9 +25,16 @@ pub(crate) enum Guarded {
 impl Guarded {
     /// With the first secret.
     pub(crate) async fn start(backend: Backend) -> Self {
+        let server = Self::prepare(backend, Version::V3_4).await;
+        server.switch(true).await;
+        server
+    }
+
+    /// With users that have their passwords, and without authentication. Consul can only have it from its start.
+    pub(crate) async fn prepare(backend: Backend, version: Version) -> Self {
         let server = match backend {
-            Backend::EtcdV2 => Self::V2(Etcd::start(Version::V3_4).await.expect("a server")),
-            Backend::EtcdV3 => Self::V3(Etcd::start(Version::V3_4).await.expect("a server")),
+            Backend::EtcdV2 => Self::V2(Etcd::start(version).await.expect("a server")),
+            Backend::EtcdV3 => Self::V3(Etcd::start(version).await.expect("a server")),
             Backend::Consul => {
                 let options = ConsulOptions::default().access_control(ADMINISTRATOR);
                 Self::Consul(Consul::start(options).await.expect("a server"))
@@ -42,8 +49,6 @@ impl Guarded {
                 ctl(&["role", "add", "clusters"]).await;
                 ctl(&["role", "grant", "clusters", "--path", "/clusters*", "--readwrite"]).await;
                 ctl(&["user", "grant", "me", "--roles", "clusters"]).await;
-                ctl(&["auth", "enable"]).await;
-                ctl(&["--username", "root:root", "role", "revoke", "guest", "--path", "/*", "--readwrite"]).await;
             }
             Self::V3(etcd) => {
                 let ctl = async |arguments: &[&str]| etcd.etcdctl(Api::V3, arguments).await.expect("etcdctl");
@@ -53,7 +58,6 @@ impl Guarded {
                 ctl(&["role", "add", "clusters"]).await;
                 ctl(&["role", "grant-permission", "clusters", "--prefix=true", "readwrite", "/clusters/"]).await;
                 ctl(&["user", "grant-role", "me", "clusters"]).await;
-                ctl(&["auth", "enable"]).await;
             }
             Self::Consul(consul) => {
                 let rules =
@@ -113,6 +117,76 @@ impl Guarded {
         }
     }
 
+    /// Switches authentication on or off.
+    pub(crate) async fn switch(&self, on: bool) {
+        match self {
+            Self::V2(etcd) if on => {
+                v2(etcd, "PUT", "/v2/auth/enable", "").await;
+                let nothing = r#"{"role":"guest","revoke":{"kv":{"read":["/*"],"write":["/*"]}}}"#;
+                // What a guest has lost stays lost.
+                let headers = format!("{ROOT}Content-Type: application/json\r\n");
+                let path = "/v2/auth/roles/guest";
+                http::request_with(SOON, etcd.port(), "PUT", path, &headers, nothing).await.expect("an answer");
+            }
+            Self::V2(etcd) => v2(etcd, "DELETE", "/v2/auth/enable", "").await,
+            Self::V3(etcd) if on => v3(etcd, "/v3/auth/enable", "{}").await,
+            Self::V3(etcd) => v3(etcd, "/v3/auth/disable", "{}").await,
+            Self::Consul(_) => {}
+        }
+    }
+
+    /// Deletes the role, and with it what it permits.
+    pub(crate) async fn delete_role(&self) {
+        match self {
+            Self::V2(etcd) => v2(etcd, "DELETE", "/v2/auth/roles/clusters", "").await,
+            Self::V3(etcd) => v3(etcd, "/v3/auth/role/delete", r#"{"role":"clusters"}"#).await,
+            Self::Consul(_) => self.dismiss(SECRETS[0]).await,
+        }
+    }
+
+    /// Makes it again.
+    pub(crate) async fn make_role(&self) {
+        match self {
+            Self::V2(etcd) => {
+                let role = r#"{"role":"clusters","permissions":{"kv":{"read":["/clusters*"],"write":["/clusters*"]}}}"#;
+                v2(etcd, "PUT", "/v2/auth/roles/clusters", role).await;
+            }
+            Self::V3(etcd) => {
+                v3(etcd, "/v3/auth/role/add", r#"{"name":"clusters"}"#).await;
+                // From `/clusters/` to `/clusters0`.
+                let permission = r#"{"permType":"READWRITE","key":"L2NsdXN0ZXJzLw==","range_end":"L2NsdXN0ZXJzMA=="}"#;
+                let role = format!(r#"{{"name":"clusters","perm":{permission}}}"#);
+                v3(etcd, "/v3/auth/role/grant", &role).await;
+                self.grant().await;
+            }
+            Self::Consul(_) => self.admit(SECRETS[0]).await,
+        }
+    }
+
+    pub(crate) async fn delete_user(&self) {
+        match self {
+            Self::V2(etcd) => v2(etcd, "DELETE", "/v2/auth/users/me", "").await,
+            Self::V3(etcd) => v3(etcd, "/v3/auth/user/delete", r#"{"name":"me"}"#).await,
+            Self::Consul(_) => self.dismiss(SECRETS[0]).await,
+        }
+    }
+
+    /// Makes the user again, with the first secret.
+    pub(crate) async fn make_user(&self) {
+        let secret = SECRETS[0];
+        match self {
+            Self::V2(etcd) => {
+                let user = format!(r#"{{"user":"me","password":"{secret}","roles":["clusters"]}}"#);
+                v2(etcd, "PUT", "/v2/auth/users/me", &user).await;
+            }
+            Self::V3(etcd) => {
+                v3(etcd, "/v3/auth/user/add", &format!(r#"{{"name":"me","password":"{secret}"}}"#)).await;
+                self.grant().await;
+            }
+            Self::Consul(_) => self.admit(secret).await,
+        }
+    }
+
     /// Takes every permission away: the role, or the token itself.
     pub(crate) async fn revoke(&self) {
         match self {
@@ -168,18 +242,29 @@ fn accessor(token: &str) -> String {
 }
 
 async fn v2_user(etcd: &Etcd, body: &str) {
-    let headers = format!("{ROOT}Content-Type: application/json\r\n");
-    asked(http::request_with(SOON, etcd.port(), "PUT", "/v2/auth/users/me", &headers, body).await);
+    v2(etcd, "PUT", "/v2/auth/users/me", body).await;
 }
 
-/// Through etcd's gateway.
+async fn v2(etcd: &Etcd, method: &str, path: &str, body: &str) {
+    let headers = format!("{ROOT}Content-Type: application/json\r\n");
+    asked(http::request_with(SOON, etcd.port(), method, path, &headers, body).await);
+}
+
+/// Through etcd's gateway, as `root` where there is authentication.
 async fn v3(etcd: &Etcd, path: &str, body: &str) {
     let post = async |path: &str, headers: &str, body: &str| {
         asked(http::request_with(SOON, etcd.port(), "POST", path, headers, body).await)
     };
-    let who = post("/v3/auth/authenticate", "", r#"{"name":"root","password":"root"}"#).await;
-    let token = who.split("\"token\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a token");
-    post(path, &format!("Authorization: {token}\r\n"), body).await;
+    let (path_of_root, root) = ("/v3/auth/authenticate", r#"{"name":"root","password":"root"}"#);
+    let (_, who) = http::request_with(SOON, etcd.port(), "POST", path_of_root, "", root).await.expect("an answer");
+    let headers = match who.split("\"token\":\"").nth(1).and_then(|rest| rest.split('"').next()) {
+        Some(token) => format!("Authorization: {token}\r\n"),
+        None => {
+            assert!(who.contains("not enabled"), "{who}");
+            String::new()
+        }
+    };
+    post(path, &headers, body).await;
 }
 
 const SOON: Duration = Duration::from_secs(30);

@@ -17,7 +17,8 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Where the files are: `ca.pem`, `other-ca.pem`, and a `.pem` with its `.key` for `server`, `expired` and `client`.
+    /// Where the files are: `ca.pem`, `other-ca.pem`, and a `.pem` with its `.key` for `server`, `expired`, `misnamed`
+    /// and `client`.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
@@ -43,8 +44,8 @@ impl Certificates {
     }
 }
 
-/// Makes an authority, a server's certificate for `localhost`, 127.0.0.1 and `::1`, the same one with its time over, a
-/// client's certificate, and another authority, in a directory that exists.
+/// Makes an authority, a server's certificate for `localhost`, 127.0.0.1 and `::1`, the same one with its time over, one for
+/// another name, a client's certificate, and another authority, in a directory that exists.
 pub fn make(directory: &Path) -> Result<Certificates> {
     let certificates = Certificates { directory: directory.to_owned() };
     write(&certificates).map_err(Error::because(format!("cannot make certificates in {}", directory.display())))?;
@@ -61,7 +62,10 @@ fn write(certificates: &Certificates) -> std::result::Result<(), Failure> {
     let mut expired = server()?;
     expired.not_before = date_time_ymd(2001, 1, 1);
     expired.not_after = date_time_ymd(2002, 1, 1);
-    for (name, parameters) in [("server", server()?), ("expired", expired), ("client", client()?)] {
+    let mut misnamed = server()?;
+    misnamed.subject_alt_names = CertificateParams::new(vec!["elsewhere.invalid".to_owned()])?.subject_alt_names;
+    let all = [("server", server()?), ("expired", expired), ("misnamed", misnamed), ("client", client()?)];
+    for (name, parameters) in all {
         let key = KeyPair::generate()?;
         let certificate = parameters.signed_by(&key, &ca)?;
         let path = certificates.directory.join(name);

@@ -40,3 +40,30 @@ pub(crate) fn without_a_token(sandbox: &Sandbox) {
         }
     }
 }
+
+/// A token that may see less than all is told which permission it lacks, by whatever lists and by what registers.
+pub(crate) fn with_a_token_that_sees_a_part(sandbox: &Sandbox) {
+    let consul = start(ConsulOptions::default().access_control(TOKEN));
+    let rules = r#"service \"db\" { policy = \"write\" } agent_prefix \"\" { policy = \"read\" }"#;
+    ask(&consul, "PUT", "/v1/acl/policy", &format!(r#"{{"Name":"db","Rules":"{rules}"}}"#));
+    let made = ask(&consul, "PUT", "/v1/acl/token", r#"{"Policies":[{"Name":"db"}]}"#);
+    let token = made.split("\"SecretID\":").nth(1).and_then(|rest| rest.split('"').nth(1)).expect("a token").to_owned();
+    let theirs = r#"{"ID":"db1","Name":"db","Address":"10.1.0.1","Port":5432}"#;
+    ask(&consul, "PUT", "/v1/agent/service/register", theirs);
+    let url = format!("consul://{}", consul.endpoint());
+    for arguments in [
+        vec!["members", "db"],
+        vec!["wait", "db", "--timeout", "20s"],
+        vec!["register", "--cluster", "db", "--id", "10.1.0.2:5432"],
+        vec!["run", "--cluster", "db", "--id", "10.1.0.2:5432", "--", "sleep", "1000"],
+    ] {
+        let done = sandbox
+            .program(&arguments)
+            .env("CLUSTER_CONTROL_REGISTRY", &url)
+            .env("CONSUL_HTTP_TOKEN", &token)
+            .finish(SOON);
+        assert_eq!((done.code, done.stdout.as_str()), (77, ""), "{arguments:?}: {done:?}");
+        let lacks = r#"node_prefix "" { policy = "read" }"#;
+        assert!(done.stderr.contains(lacks) && !done.stderr.contains(&token), "{arguments:?}: {done:?}");
+    }
+}

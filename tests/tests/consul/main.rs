@@ -16,5 +16,6 @@ fn main() -> ExitCode {
         .alone("a_lock_needs_keys", catalog::a_lock_needs_keys)
         .alone("the_variables_of_consul_are_understood", environment::variables)
         .alone("without_a_token_it_says_so", environment::without_a_token)
+        .alone("a_token_that_sees_a_part_is_told_what_it_lacks", environment::with_a_token_that_sees_a_part)
         .run()
 }

@@ -84,6 +84,29 @@ async fn without_permission_to_watch_the_renewals_go_on() {
     }
 }
 
+/// What was not permitted when the entry was registered may be permitted later.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_was_refused_is_opened_when_it_is_permitted() {
+    for op in [Op::List, Op::Watch] {
+        for kind in [ErrorKind::PermissionDenied, ErrorKind::Unauthenticated] {
+            let fake = Fake::new();
+            fake.every(op, Fault::Fail(kind));
+            let registration = announce_with(&fake, options().ttl(seconds(60))).await;
+            let record = Record::of(&registration);
+            record.stays("held", seconds(100)).await;
+            assert_eq!(fake.open_watches(), 0);
+            fake.heal();
+            // The next renewal, or the next attempt of a subscription that was refused.
+            pass(seconds(30)).await;
+            assert_eq!(fake.open_watches(), 1);
+            let begun = Instant::now();
+            fake.evict("a");
+            record.reaches("evicted").await;
+            assert!(begun.elapsed() < millis(50), "after {:?}", begun.elapsed());
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_watch_nothing_is_read() {
     let fake = Fake::new();
