@@ -18,6 +18,8 @@ use crate::service::{AgentService, Definition, Instance, is_evicted};
 
 /// How long what the agent knows may take to reach the catalog.
 const ARRIVAL: Duration = Duration::from_secs(5);
+/// After two looks that took less than this together, one that is not there yet may be one that cannot be seen.
+const DUBIOUS: Duration = Duration::from_millis(20);
 /// What an agent says of a service or check that it does not know; the words differ between versions.
 const UNKNOWN: &[&str] =
     &["does not have associated TTL", "Unknown check", "unknown check", "Unknown service", "unknown service"];
@@ -156,8 +158,8 @@ impl Services {
             if let Some(it) = wanted(&all) {
                 return Ok(it);
             }
-            // What may not be seen never comes: that is said at once.
-            if !proven {
+            // What may not be seen never comes: that is said soon.
+            if !proven && wait >= DUBIOUS {
                 self.prove(&service).await?;
                 proven = true;
             }
