@@ -158,7 +158,7 @@ impl Services {
         let index = index.ok_or_else(|| without_index(&answer.endpoint, service))?;
         let mut instances: Vec<Instance> = answer.json(service)?;
         // Consul finds services without regard to case, and lets them stand beside each other.
-        instances.retain(|instance| instance.service.service == service);
+        instances.retain(|instance| instance.service.name == service);
         if answer.filtered {
             self.prove(service).await?;
             return Err(filtered(&answer, service, &Self::rules(service)));

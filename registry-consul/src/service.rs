@@ -45,8 +45,8 @@ pub(crate) struct Service {
     #[serde(rename = "ID")]
     pub(crate) id: String,
     /// Its name, as it was registered.
-    #[serde(default)]
-    pub(crate) service: String,
+    #[serde(rename = "Service", default)]
+    pub(crate) name: String,
     #[serde(default)]
     pub(crate) tags: Option<Vec<String>>,
     #[serde(default)]

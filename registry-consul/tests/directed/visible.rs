@@ -209,14 +209,14 @@ async fn a_policy_that_shrinks<R: Registry + 'static>(
 async fn a_policy_that_shrinks_under_a_watch_of_services() {
     let consul = guarded().await;
     let whole = format!(r#"service "web" {{ policy = "write" }} {NODES} {AGENTS}"#);
-    let part = format!(r#"service "web" {{ policy = "write" }} {AGENTS}"#);
+    let less = format!(r#"service "web" {{ policy = "write" }} {AGENTS}"#);
     let registry = Arc::new(services(&consul, "web", &whole).await);
     let add = async |name: &str| {
         let (host, port) = name.split_once(':').expect("a port");
         let theirs = format!(r#"{{"ID":"{name}","Name":"web","Address":"{host}","Port":{port}}}"#);
         raw(&consul, "PUT", "/v1/agent/service/register", &theirs).await;
     };
-    a_policy_that_shrinks(&consul, registry, ("web", &whole, &part, NODES), add).await;
+    a_policy_that_shrinks(&consul, registry, ("web", &whole, &less, NODES), add).await;
 }
 
 #[tokio::test]

@@ -257,13 +257,9 @@ async fn v3(etcd: &Etcd, path: &str, body: &str) {
     };
     let (path_of_root, root) = ("/v3/auth/authenticate", r#"{"name":"root","password":"root"}"#);
     let (_, who) = http::request_with(SOON, etcd.port(), "POST", path_of_root, "", root).await.expect("an answer");
-    let headers = match who.split("\"token\":\"").nth(1).and_then(|rest| rest.split('"').next()) {
-        Some(token) => format!("Authorization: {token}\r\n"),
-        None => {
-            assert!(who.contains("not enabled"), "{who}");
-            String::new()
-        }
-    };
+    let token = who.split("\"token\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    assert!(token.is_some() || who.contains("not enabled"), "{who}");
+    let headers = token.map(|token| format!("Authorization: {token}\r\n")).unwrap_or_default();
     post(path, &headers, body).await;
 }
 

@@ -18,7 +18,7 @@ use crate::guarded::{Guarded, SECRETS};
 use crate::passwords::is_refusal;
 
 /// A subscription that was refused tries again after up to 22 s, everything else does with the next call.
-const HEALED: Duration = Duration::from_secs(60);
+const HEALED: Duration = Duration::from_mins(1);
 
 /// What happens on the server, and in the end is as before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
