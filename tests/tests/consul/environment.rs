@@ -1,9 +1,9 @@
 //! A machine that is set up for Consul's own tools.
 
-use cluster_control_tests::{SOON, Sandbox};
+use cluster_control_tests::{SOON, Sandbox, Signal, eventually};
 use test_servers::ConsulOptions;
 
-use crate::server::{ask, start};
+use crate::server::{ask, stands, start};
 
 const TOKEN: &str = "11111111-2222-3333-4444-555555555555";
 
@@ -51,19 +51,23 @@ pub(crate) fn with_a_token_that_sees_a_part(sandbox: &Sandbox) {
     let theirs = r#"{"ID":"db1","Name":"db","Address":"10.1.0.1","Port":5432}"#;
     ask(&consul, "PUT", "/v1/agent/service/register", theirs);
     let url = format!("consul://{}", consul.endpoint());
+    let lacks = r#"node_prefix "" { policy = "read" }"#;
+    let program = |arguments: &[&str]| {
+        sandbox.program(arguments).env("CLUSTER_CONTROL_REGISTRY", &url).env("CONSUL_HTTP_TOKEN", &token)
+    };
     for arguments in [
         vec!["members", "db"],
         vec!["wait", "db", "--timeout", "20s"],
         vec!["register", "--cluster", "db", "--id", "10.1.0.2:5432"],
-        vec!["run", "--cluster", "db", "--id", "10.1.0.2:5432", "--", "sleep", "1000"],
     ] {
-        let done = sandbox
-            .program(&arguments)
-            .env("CLUSTER_CONTROL_REGISTRY", &url)
-            .env("CONSUL_HTTP_TOKEN", &token)
-            .finish(SOON);
+        let done = program(&arguments).finish(SOON);
         assert_eq!((done.code, done.stdout.as_str()), (77, ""), "{arguments:?}: {done:?}");
-        let lacks = r#"node_prefix "" { policy = "read" }"#;
         assert!(done.stderr.contains(lacks) && !done.stderr.contains(&token), "{arguments:?}: {done:?}");
     }
+    // What serves without the registry as well goes on trying, and says why it is not registered.
+    let mut run = program(&["run", "--cluster", "db", "--id", "10.1.0.2:5432", "--", "sleep", "1000"]).start();
+    eventually(SOON, "it says what it lacks", || run.stderr().contains(lacks));
+    run.signal(Signal::TERM);
+    run.wait(SOON);
+    assert!(!stands(&consul, "db", "10.1.0.2") && !run.stderr().contains(&token), "{}", run.stderr());
 }
