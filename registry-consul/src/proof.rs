@@ -22,13 +22,10 @@ const NO_COORDINATES: &str = "Coordinate support disabled";
 const NO_ACCESS_CONTROL: &str = "ACL support disabled";
 const READ_NODES: &str = r#"node_prefix "" { policy = "read" }"#;
 
-/// Names the permission that is missing in a refusal.
+/// Names the permission that is missing in a refusal. Where the token itself is missing or unknown, that is what is wrong.
 pub(crate) fn needs(rule: &str) -> impl FnOnce(Error) -> Error {
     move |error| match error.kind() {
-        ErrorKind::PermissionDenied => {
-            Error::new(error.kind(), format!("{error}: the token needs the permission `{rule}`"))
-        }
-        ErrorKind::Unauthenticated => Error::new(error.kind(), format!("{error}: it needs the permission `{rule}`")),
+        ErrorKind::PermissionDenied => Error::new(error.kind(), format!("{error}: it needs the permission `{rule}`")),
         _ => error,
     }
 }
