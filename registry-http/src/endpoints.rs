@@ -143,7 +143,7 @@ impl Endpoints {
                     attempt.succeeded();
                     return Err(error);
                 }
-                // A server that is behind, or has lost its cluster, cannot look up who we are.
+                // A server that is behind the others may not know us yet, or not know that the password has changed.
                 Err(Failure::Refused(error)) => {
                     refused.get_or_insert(match self.identity.as_ref().and_then(Identity::fault) {
                         Some(fault) => Error::new(error.kind(), format!("{error} ({fault})")),

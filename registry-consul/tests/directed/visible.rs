@@ -281,7 +281,7 @@ async fn an_answer_that_changes_without_its_index_is_told_once() {
     }
 }
 
-/// An agent that cannot look a token up refuses it. Another agent may know it.
+/// An agent that is behind refuses a new token. Another agent may know it.
 #[tokio::test]
 async fn one_refusal_is_not_that_of_all() {
     let refuses = Scripted::start(|_, _| answer("403 Forbidden", None, "ACL not found")).await;
