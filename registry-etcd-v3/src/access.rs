@@ -30,7 +30,8 @@ impl Access {
     /// What a connection to this endpoint needs for TLS. `None`: it does not speak TLS.
     pub(crate) fn tls(&self, endpoint: &str) -> Option<TlsOptions> {
         let files = self.tls.as_ref()?.current();
-        let options = TlsOptions::new().timeout(self.address.connect_timeout).domain_name(host(endpoint));
+        let name = self.address.server_name.as_deref().unwrap_or_else(|| host(endpoint));
+        let options = TlsOptions::new().timeout(self.address.connect_timeout).domain_name(name);
         let options = match files.ca() {
             Some(ca) => options.ca_certificate(Certificate::from_pem(ca)),
             None => options.with_native_roots(),
