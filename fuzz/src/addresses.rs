@@ -26,6 +26,10 @@ pub(crate) fn address(data: &[u8]) {
                 assert!(!format!("{address:?}").contains(CANARY), "{url:?}");
                 assert!(!address.endpoints.is_empty());
                 for endpoint in &address.endpoints {
+                    if let Some(path) = endpoint.strip_prefix("unix:/") {
+                        assert!(!path.is_empty() && !path.contains(char::is_control), "{endpoint:?}");
+                        continue;
+                    }
                     let (_, port) = endpoint.rsplit_once(':').expect("a host and a port");
                     assert!(port.parse::<u16>().is_ok_and(|port| port > 0), "{endpoint:?}");
                     assert!(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use registry_core::{Dir, Error, Result};
 
 use crate::endpoint;
+use crate::resolver::Resolver;
 use crate::secret::Secret;
 
 /// The shortest and the longest time that a request may be given: a whole call, which may ask every endpoint, must
@@ -32,18 +33,24 @@ pub struct Scheme {
 #[non_exhaustive]
 pub struct Address {
     scheme: &'static Scheme,
-    /// The members of the cluster, `host:port` each; an IPv6 address stands in brackets. One of them is used at a time.
+    /// The members of the cluster, one of which is used at a time: `host:port`, with an IPv6 address in brackets
+    /// (`[fe80::1%eth0]:2379` with a zone), or `unix:/path` for a socket of this machine. A name that has several addresses
+    /// counts as several members: each address is tried in turn, and the name is resolved again after a failure.
     pub endpoints: Vec<String>,
     /// A path such as `/prefix` that is put before every path on the server; empty for none.
     pub prefix: String,
     /// Whether the servers speak TLS.
     pub tls: bool,
-    /// The certificates, in PEM, that may vouch for the servers; the system's own when not given.
+    /// The certificates, in PEM, that may vouch for the servers, as a file or a directory of such files; the system's own when
+    /// not given.
     pub ca: Option<PathBuf>,
     /// The client's certificate, in PEM. It goes with `key`. All files are read again when they have changed.
     pub cert: Option<PathBuf>,
     /// The client's private key, in PEM. It goes with `cert`.
     pub key: Option<PathBuf>,
+    /// The name that the servers' certificates hold, if it is not the host of the endpoint. It is sent as the name asked for
+    /// (SNI), too. Endpoints that no certificate can name (a socket of this machine, an address with a zone) need it.
+    pub server_name: Option<String>,
     /// The user to authenticate as.
     pub user: Option<String>,
     /// The password of the user.
@@ -54,6 +61,8 @@ pub struct Address {
     pub connect_timeout: Duration,
     /// How long one endpoint may take to answer before the next one is asked: 100 ms to 7 s.
     pub request_timeout: Duration,
+    /// What resolves the names of endpoints; the system when not set.
+    pub resolver: Resolver,
 }
 
 impl Scheme {
@@ -73,11 +82,13 @@ impl Address {
             ca: None,
             cert: None,
             key: None,
+            server_name: None,
             user: None,
             password: None,
             password_file: None,
             connect_timeout: Duration::from_millis(1500),
             request_timeout: Duration::from_secs(3),
+            resolver: Resolver::default(),
         }
     }
 
@@ -93,7 +104,7 @@ impl Address {
         self
     }
 
-    /// Trusts the certificates of this PEM file in place of the system's.
+    /// Trusts the certificates of this PEM file, or of the files in this directory, in place of the system's.
     pub fn ca(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca = Some(file.into());
         self
@@ -108,6 +119,18 @@ impl Address {
     /// The private key of [`cert`](Self::cert).
     pub fn key(mut self, file: impl Into<PathBuf>) -> Self {
         self.key = Some(file.into());
+        self
+    }
+
+    /// Expects this name in the servers' certificates, whatever the endpoints are called.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// Resolves the names of endpoints with this.
+    pub fn resolver(mut self, resolver: impl Into<Resolver>) -> Self {
+        self.resolver = resolver.into();
         self
     }
 
@@ -139,10 +162,21 @@ impl Address {
     /// `Config`; the message names the part that is wrong, and never holds the password.
     pub fn check(&self) -> Result<()> {
         self.check_servers()?;
+        self.check_server_name()?;
         self.check_user()
     }
 
-    /// Everything but the user, who may be completed from elsewhere.
+    fn check_server_name(&self) -> Result<()> {
+        let nameless = |endpoint: &&String| endpoint.starts_with("unix:/") || endpoint.contains('%');
+        match self.endpoints.iter().find(nameless) {
+            Some(endpoint) if self.tls && self.server_name.is_none() => Err(Error::config(format!(
+                "{endpoint}: no certificate names a socket or a zone: say with `server_name` which name to expect"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Everything but what may be completed from elsewhere: the user, and the name in the certificates.
     pub(crate) fn check_servers(&self) -> Result<()> {
         if self.endpoints.is_empty() {
             let (scheme, port) = (self.scheme(), self.scheme.port);
@@ -164,13 +198,25 @@ impl Address {
         Ok(())
     }
 
-    /// A file that would not be used means that somebody believes in a protection that is not there.
+    /// A setting that would not be used means that somebody believes in a protection that is not there.
     fn check_tls(&self) -> Result<()> {
-        let files = [("ca", &self.ca), ("cert", &self.cert), ("key", &self.key)];
-        if let Some((name, _)) = files.iter().find(|(_, file)| file.is_some() && !self.tls) {
+        let settings = [
+            ("ca", self.ca.is_some()),
+            ("cert", self.cert.is_some()),
+            ("key", self.key.is_some()),
+            ("server_name", self.server_name.is_some()),
+        ];
+        if let Some((name, _)) = settings.iter().find(|(_, is_set)| *is_set && !self.tls) {
             return Err(Error::config(format!(
                 "`{name}` needs TLS: write `{}://` instead of `{}://`",
                 self.scheme.secure, self.scheme.plain
+            )));
+        }
+        if let Some(name) = &self.server_name
+            && (!endpoint::is_name(name) || name.parse::<std::net::Ipv4Addr>().is_ok())
+        {
+            return Err(Error::config(format!(
+                "`server_name` is {name:?}, which is not the name of a host, such as `etcd.example.org`"
             )));
         }
         match (&self.cert, &self.key) {
@@ -194,7 +240,9 @@ impl Address {
     pub fn is_exposed(&self) -> bool {
         let is_local = |endpoint: &String| {
             let host = endpoint::host(endpoint);
-            host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+            endpoint.starts_with("unix:/")
+                || host == "localhost"
+                || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
         };
         !self.tls && !self.endpoints.iter().all(is_local)
     }
@@ -210,11 +258,13 @@ impl fmt::Debug for Address {
             .field("ca", &self.ca)
             .field("cert", &self.cert)
             .field("key", &self.key)
+            .field("server_name", &self.server_name)
             .field("user", &self.user)
             .field("password", &self.password)
             .field("password_file", &self.password_file)
             .field("connect_timeout", &self.connect_timeout)
             .field("request_timeout", &self.request_timeout)
+            .field("resolver", &self.resolver)
             .finish()
     }
 }
@@ -236,7 +286,7 @@ mod tests {
     #[test]
     fn names_what_is_missing() {
         with(|_| {}).unwrap();
-        let cases: [(Change, &str); 9] = [
+        let cases: [(Change, &str); 13] = [
             (|c| c.endpoints.clear(), "at least one endpoint"),
             (|c| c.prefix = "/a/../b".into(), "prefix"),
             (|c| c.ca = Some("ca.pem".into()), "etcds://"),
@@ -246,6 +296,10 @@ mod tests {
             (|c| c.password = Some("canary".into()), "without `user`"),
             (|c| c.request_timeout = Duration::from_secs(8), "7s"),
             (|c| c.endpoints.push("[::1".into()), "[::1"),
+            (|c| c.server_name = Some("etcd".into()), "`server_name` needs TLS"),
+            (|c| (c.tls, c.server_name) = (true, Some("10.0.0.1".into())), "not the name of a host"),
+            (|c| (c.tls, c.endpoints) = (true, vec!["unix:/run/e.sock".into()]), "`server_name`"),
+            (|c| (c.tls, c.endpoints) = (true, vec!["[fe80::1%eth0]:1".into()]), "`server_name`"),
         ];
         for (change, expected) in cases {
             let error = with(change).expect_err(expected);
@@ -271,6 +325,7 @@ mod tests {
             address.is_exposed()
         };
         assert!(exposes("10.0.0.1:2379", false) && exposes("etcd:2379", false));
+        assert!(!exposes("unix:/run/etcd.sock", false) && exposes("[fe80::1%eth0]:2379", false));
         assert!(!exposes("[::1]:2379", false) && !exposes("localhost:2379", false) && !exposes("etcd:2379", true));
     }
 }

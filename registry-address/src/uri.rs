@@ -9,7 +9,7 @@ use registry_core::{Error, Result};
 use crate::address::{Address, Scheme};
 use crate::endpoint;
 
-const KEYS: [&str; 6] = ["ca", "cert", "key", "user", "password_file", "timeout"];
+const KEYS: [&str; 7] = ["ca", "cert", "key", "server_name", "user", "password_file", "timeout"];
 
 impl Address {
     /// Reads a URL of this scheme. Reads no file; checks all that can be known without, but for a password that is missing:
@@ -88,6 +88,7 @@ impl Address {
                 "ca" => self.ca = Some(PathBuf::from(value)),
                 "cert" => self.cert = Some(PathBuf::from(value)),
                 "key" => self.key = Some(PathBuf::from(value)),
+                "server_name" => self.server_name = Some(value),
                 "password_file" => self.password_file = Some(PathBuf::from(value)),
                 "user" if self.user.is_some() => {
                     return Err(Error::config("a user is given before the `@` and as `user`; keep one"));
@@ -145,6 +146,11 @@ mod tests {
         assert_eq!(config.ca.as_deref(), Some(std::path::Path::new("/tmp/a b")));
         assert!(!format!("{config:?}").contains("ss:x"));
 
+        let config =
+            Address::parse(&ETCD, "etcds://unix:%2Frun%2Fe.sock,[fe80::1%25lo]/a?server_name=etcd.internal").unwrap();
+        assert_eq!(config.endpoints, ["unix:/run/e.sock", "[fe80::1%lo]:2379"]);
+        assert_eq!((config.prefix.as_str(), config.server_name.as_deref()), ("/a", Some("etcd.internal")));
+
         let config = Address::parse(&ETCD, "etcd://h/?user=me&password_file=/run/secret").unwrap();
         assert_eq!((config.user.as_deref(), config.prefix.as_str()), (Some("me"), ""));
     }
@@ -159,6 +165,8 @@ mod tests {
             ("etcd://h/a//b", "prefix"),
             ("etcd://h/?pasword_file=x", "did you mean `password_file`"),
             ("etcd://h/?zzz=1", "ca, cert, key"),
+            ("etcd://h/?server_name=x", "needs TLS"),
+            ("etcd://unix:///run/etcd.sock", "unix:%2F"),
             ("etcds://h/?ca=1&ca=2", "twice"),
             ("etcds://h/?ca=", "empty"),
             ("etcd://h/?timeout=3h", "500ms"),

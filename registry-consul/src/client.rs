@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use registry_address::Server;
 use registry_core::Result;
 use registry_http::{Endpoints, Failure, Repeat};
 use reqwest::{Method, StatusCode};
@@ -72,7 +73,7 @@ impl Client {
     }
 
     /// One request to one endpoint, from the first byte to the last.
-    async fn ask(&self, at: usize, request: &Request<'_>) -> std::result::Result<Answer, Failure> {
+    async fn ask(&self, at: Server, request: &Request<'_>) -> std::result::Result<Answer, Failure> {
         let (endpoints, Request { method, path, query, body, about, .. }) = (&self.endpoints, request);
         let parts = [self.datacenter.as_str(), query].map(str::to_owned);
         let query = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
@@ -82,14 +83,14 @@ impl Client {
         }
         let mut response = endpoints.send(at, about, builder, endpoints.limit() + request.patience).await?;
         let body = endpoints.body(at, about, &mut response).await?;
-        let (label, status) = (endpoints.label(at), response.status());
+        let (endpoint, status) = (endpoints.label(at), response.status());
         let said = || String::from_utf8_lossy(&body);
         let may_be_answer = status.is_server_error() || status == StatusCode::UNAUTHORIZED;
         let is_answer = may_be_answer && request.tolerated.iter().any(|words| said().contains(words));
         if !is_answer {
-            check(label, about, status, &body, endpoints.has_identity())?;
+            check(&endpoint, about, status, &body, endpoints.has_identity())?;
         }
         let (index, filtered) = (index(response.headers()), filtered(response.headers()));
-        Ok(Answer { endpoint: label.to_owned(), status, index, body, doubtful: false, filtered })
+        Ok(Answer { endpoint, status, index, body, doubtful: false, filtered })
     }
 }

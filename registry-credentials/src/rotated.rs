@@ -131,7 +131,7 @@ pub fn password(address: &Address) -> Result<Option<Rotated<Secret>>> {
 }
 
 fn look_at(files: &[PathBuf]) -> Vec<Option<Stamp>> {
-    files.iter().map(|file| Stamp::of(file)).collect()
+    files.iter().flat_map(|file| Stamp::of_all(file)).collect()
 }
 
 #[cfg(test)]

@@ -16,6 +16,17 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
+    /// Of a file; of a directory with those of everything in it.
+    pub(crate) fn of_all(file: &Path) -> Vec<Option<Self>> {
+        let mut stamps = vec![Self::of(file)];
+        if let Ok(entries) = std::fs::read_dir(file) {
+            let mut inside: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+            inside.sort();
+            stamps.extend(inside.iter().map(|file| Self::of(file)));
+        }
+        stamps
+    }
+
     /// `None`: there is no such file, or it cannot be looked at.
     pub(crate) fn of(file: &Path) -> Option<Self> {
         let about = std::fs::metadata(file).ok()?;

@@ -2,6 +2,8 @@
 //!
 //! The configuration is made explicitly: there is no process-wide provider to install and none to miss.
 
+mod bundle;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::rotated::Rotated;
+use bundle::Bundle;
 
 /// The TLS files of an address, checked. Its `Debug` shows nothing of them.
 #[derive(Clone)]
@@ -39,9 +42,9 @@ impl Tls {
     fn read(address: &Address) -> Result<Self> {
         let (ca, roots) = match &address.ca {
             None => (None, system_roots()?),
-            Some(file) => {
-                let text = read(file)?;
-                (Some(text.clone()), roots_of(file, &text)?)
+            Some(place) => {
+                let Bundle { roots, pem } = Bundle::read(place)?;
+                (Some(pem), roots)
             }
         };
         let builder = builder()?.with_root_certificates(roots);
@@ -63,7 +66,7 @@ impl Tls {
         Ok(Self { ca, identity, config })
     }
 
-    /// The certificates to trust, in PEM; `None`: the system's.
+    /// The certificates to trust, in PEM, without those that cannot be decoded; `None`: the system's.
     pub fn ca(&self) -> Option<&[u8]> {
         self.ca.as_deref()
     }
@@ -118,7 +121,16 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
 fn system_roots() -> Result<RootCertStore> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
+    let (added, unusable) = roots.add_parsable_certificates(found.certs);
+    if added > 0 && unusable + found.errors.len() > 0 {
+        // Not in the library's own words, which may show a part of a file.
+        let unusable = unusable + found.errors.len();
+        tracing::warn!(
+            unusable,
+            added,
+            "some of the certificates that this system trusts cannot be decoded and are not used"
+        );
+    }
     if added == 0 {
         let error =
             Error::config("this system has no certificates to trust: name a file with `ca`, or with SSL_CERT_FILE");
@@ -130,17 +142,7 @@ fn system_roots() -> Result<RootCertStore> {
     Ok(roots)
 }
 
-fn roots_of(file: &Path, text: &[u8]) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(file, text)? {
-        roots.add(certificate).map_err(|error| {
-            Error::config(format!("the file {} holds a certificate that cannot be trusted", file.display()))
-                .because(error)
-        })?;
-    }
-    Ok(roots)
-}
-
+/// All of a chain: the server would miss one that is left out.
 fn certificates(file: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     let all = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
     let all = all.map_err(|error| wrong(file, "certificate", &error))?;
@@ -156,12 +158,15 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 
 /// The library's own words for some of these show a part of the file.
 fn wrong(file: &Path, what: &str, error: &pem::Error) -> Error {
-    let why = match error {
+    Error::config(format!("the file {} holds no {what} in PEM form: {}", file.display(), why(error)))
+}
+
+fn why(error: &pem::Error) -> &'static str {
+    match error {
         pem::Error::NoItemsFound => "there is none",
         pem::Error::MissingSectionEnd { .. } => "it ends too early: it may be half-written",
         _ => "it is damaged",
-    };
-    Error::config(format!("the file {} holds no {what} in PEM form: {why}", file.display()))
+    }
 }
 
 #[cfg(feature = "fuzzing")]

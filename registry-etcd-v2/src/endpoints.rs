@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry_address::Address;
+use registry_address::{Address, Server};
 use registry_core::{Error, ErrorKind, Index, Result};
 use registry_http::{Failure, Identity, Repeat, unexpected};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -43,11 +43,11 @@ impl Endpoints {
         self.all.limit()
     }
 
-    pub(crate) fn label(&self, at: usize) -> &str {
+    pub(crate) fn label(&self, at: Server) -> String {
         self.all.label(at)
     }
 
-    pub(crate) fn current(&self) -> usize {
+    pub(crate) fn current(&self) -> Server {
         self.all.current()
     }
 
@@ -59,7 +59,7 @@ impl Endpoints {
     }
 
     /// Does something with one endpoint after the other until it succeeds.
-    pub(crate) async fn call<T, F>(&self, repeat: Repeat, ask: impl Fn(usize) -> F) -> Result<(T, bool)>
+    pub(crate) async fn call<T, F>(&self, repeat: Repeat, ask: impl Fn(Server) -> F) -> Result<(T, bool)>
     where
         F: Future<Output = std::result::Result<T, Failure>>,
     {
@@ -67,7 +67,7 @@ impl Endpoints {
     }
 
     /// One request to one endpoint, from the first byte to the last.
-    async fn ask_one(&self, at: usize, request: &Request<'_>) -> std::result::Result<Answer, Failure> {
+    async fn ask_one(&self, at: Server, request: &Request<'_>) -> std::result::Result<Answer, Failure> {
         let Request { method, path, query, form, .. } = request;
         let mut builder = self.prepare(at, method, path, query)?;
         if !form.is_empty() {
@@ -76,14 +76,15 @@ impl Endpoints {
         let mut response = self.head(at, path, builder).await?;
         let index = self.index(at, path, &mut response).await?;
         let body = self.body(at, path, &mut response).await?;
-        let outcome = outcome(self.label(at), path, response.status(), index, body).map_err(Failure::Doubtful)?;
+        let endpoint = self.label(at);
+        let outcome = outcome(&endpoint, path, response.status(), index, body).map_err(Failure::Doubtful)?;
         self.all.prove(at);
-        Ok(Answer { endpoint: self.label(at).to_owned(), index, outcome, doubtful: false })
+        Ok(Answer { endpoint, index, outcome, doubtful: false })
     }
 
     pub(crate) fn prepare(
         &self,
-        at: usize,
+        at: Server,
         method: &Method,
         path: &str,
         query: &str,
@@ -94,7 +95,7 @@ impl Endpoints {
     /// Sends a request and waits for the headers of its answer.
     pub(crate) async fn head(
         &self,
-        at: usize,
+        at: Server,
         path: &str,
         builder: RequestBuilder,
     ) -> std::result::Result<Response, Failure> {
@@ -103,7 +104,7 @@ impl Endpoints {
 
     pub(crate) async fn body(
         &self,
-        at: usize,
+        at: Server,
         path: &str,
         response: &mut Response,
     ) -> std::result::Result<Vec<u8>, Failure> {
@@ -113,11 +114,11 @@ impl Endpoints {
     /// Decides from the headers whether this is an answer of an etcd that can be used.
     pub(crate) async fn index(
         &self,
-        at: usize,
+        at: Server,
         path: &str,
         response: &mut Response,
     ) -> std::result::Result<Index, Failure> {
-        let label = self.label(at);
+        let label = &self.label(at);
         let status = response.status();
         let wrong = |what: String| Failure::Doubtful(unexpected(label, path, what));
         if status == StatusCode::UNAUTHORIZED {
@@ -156,12 +157,12 @@ impl Endpoints {
     }
 
     /// True when the endpoint was not asked for the majority's consent for so long.
-    pub(crate) fn is_unproven(&self, at: usize, since: Duration) -> bool {
+    pub(crate) fn is_unproven(&self, at: Server, since: Duration) -> bool {
         self.all.is_unproven(at, since)
     }
 
     /// Asks this endpoint, and through it the majority, where the history stands.
-    pub(crate) async fn prove(&self, at: usize, path: &str) -> std::result::Result<Index, Failure> {
+    pub(crate) async fn prove(&self, at: Server, path: &str) -> std::result::Result<Index, Failure> {
         let query = "quorum=true".to_owned();
         let request = Request { method: Method::GET, path, query, form: Vec::new(), repeat: Repeat::Freely };
         self.ask_one(at, &request).await.map(|answer| answer.index)

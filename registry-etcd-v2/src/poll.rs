@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use registry_address::Server;
 use registry_core::{Error, Index};
 use registry_http::{BODY_LIMIT, Failure, unexpected};
 use reqwest::{Method, Response};
@@ -38,7 +39,7 @@ impl Endpoints {
     /// Asks an endpoint for the first event of `path` at `wait_index` or after it.
     pub(crate) async fn poll(
         &self,
-        at: usize,
+        at: Server,
         path: &str,
         recursive: bool,
         wait_index: u64,
@@ -52,7 +53,7 @@ impl Endpoints {
         let builder = self.prepare(at, &Method::GET, path, &query)?;
         let mut response = self.head(at, path, builder).await?;
         let index = self.index(at, path, &mut response).await?;
-        let (endpoint, path) = (self.label(at).to_owned(), path.to_owned());
+        let (endpoint, path) = (self.label(at), path.to_owned());
         if response.status().is_success() {
             let (limit, body) = (self.limit(), Vec::new());
             return Ok(Ok(Poll { index, endpoint, path, limit, response, body }));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::unfold;
+use registry_address::Server;
 use registry_core::{
     Batch, BatchStream, Bytes, Change, Entry, Error, ErrorKind, Index, Name, Removed, Result, Scope, batch_stream,
     printable,
@@ -126,7 +127,7 @@ impl Watch {
         Ok(poll)
     }
 
-    async fn open_at(&self, at: usize) -> std::result::Result<Poll, Failure> {
+    async fn open_at(&self, at: Server) -> std::result::Result<Poll, Failure> {
         let inner = &self.inner;
         if inner.endpoints.is_unproven(at, PROOF_AGE) {
             let index = self.prove(at).await?;
@@ -149,7 +150,7 @@ impl Watch {
         Ok(poll)
     }
 
-    async fn prove(&self, at: usize) -> std::result::Result<Index, Failure> {
+    async fn prove(&self, at: Server) -> std::result::Result<Index, Failure> {
         match &self.scope {
             // Below the directory, so that whoever may read that may read this; hidden, so that nobody lists it; and
             // absent, so that the answer is short.
@@ -160,7 +161,7 @@ impl Watch {
 
     /// Is this the history that the cursor belongs to? A server accepts an index from the future, and would wait for it
     /// in silence while everything before it happens again.
-    fn check(&self, at: usize, index: Index) -> std::result::Result<(), Failure> {
+    fn check(&self, at: Server, index: Index) -> std::result::Result<(), Failure> {
         let told = self.index();
         if index.same_epoch(told) && index.position() >= told.position() {
             return Ok(());

@@ -45,7 +45,8 @@ impl Access {
 
     /// What a connection to this endpoint needs for TLS, with these files.
     pub(crate) fn tls(&self, endpoint: &str, files: &Tls) -> TlsOptions {
-        let options = TlsOptions::new().timeout(self.address.connect_timeout).domain_name(host(endpoint));
+        let name = self.address.server_name.as_deref().unwrap_or_else(|| host(endpoint));
+        let options = TlsOptions::new().timeout(self.address.connect_timeout).domain_name(name);
         let options = match files.ca() {
             Some(ca) => options.ca_certificate(Certificate::from_pem(ca)),
             None => options.with_native_roots(),

@@ -45,7 +45,7 @@ pub fn connect(config: impl Into<Config>) -> Result<EtcdV3> {
     let Config { address } = config.into();
     let inner = Inner {
         paths: Paths::new(&address.prefix),
-        endpoints: Endpoints::new(Access::new(address)?),
+        endpoints: Endpoints::new(Access::new(address)?)?,
         orphans: Orphans::default(),
         leader: Leader::default(),
         loses_events: AtomicBool::new(false),

@@ -4,13 +4,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use etcd_client::{Client, ConnectOptions, KvClient, LeaseClient, WatchClient};
+use etcd_client::{Channel, Client, ConnectOptions, KvClient, LeaseClient, WatchClient};
+use registry_address::{Server, Servers};
 use registry_core::ErrorKind;
 use registry_credentials::Tls;
 use tokio::sync::{Mutex, OnceCell, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::access::Access;
+use crate::dial::channel;
 use crate::error::{Answer, Failure, Verdict};
 use crate::rounds::Rounds;
 use crate::version::Version;
@@ -18,11 +20,6 @@ use crate::version::Version;
 /// A page of a list, or what a watch catches up with, may be larger than the 4 MiB that gRPC allows by default. A
 /// client that cannot read an answer asks for the same answer for ever.
 const MESSAGE_LIMIT: usize = 64 * 1024 * 1024;
-/// Pings find a dead connection below an idle watch. etcd hangs up on a client that sends them more often, and on one
-/// that sends them while no request is open.
-const PING_EVERY: Duration = Duration::from_secs(5);
-const PING_ANSWER: Duration = Duration::from_secs(3);
-
 /// A token is not renewed more often than this because something is not permitted.
 const DENIED_EVERY: Duration = Duration::from_secs(2);
 
@@ -41,8 +38,8 @@ pub(crate) enum Remedy {
 pub(crate) struct Connection(Arc<Inner>);
 
 struct Inner {
-    /// Which endpoint this is.
-    at: usize,
+    /// Which server this is.
+    at: Server,
     client: Client,
     /// Set when the endpoint failed: the next request to it makes a new connection, and the watches on it end.
     condemned: watch::Sender<bool>,
@@ -62,20 +59,14 @@ struct Inner {
 
 impl Connection {
     /// Makes a connection. Without a user nothing is sent yet.
-    pub(crate) async fn open(access: &Access, at: usize) -> Answer<Self> {
-        let endpoint = &access.address.endpoints[at];
-        let mut options = ConnectOptions::new()
-            .with_connect_timeout(access.address.connect_timeout)
-            .with_keep_alive(PING_EVERY, PING_ANSWER)
-            .with_keep_alive_while_idle(false)
-            // A member that has lost its cluster says so at once, instead of holding a request for seven seconds.
-            .with_require_leader(true);
+    pub(crate) async fn open(access: &Access, servers: &Servers, at: Server) -> Answer<Self> {
+        // A member that has lost its cluster says so at once, instead of holding a request for seven seconds. The user is not
+        // part of these options: they print the password.
+        let options = ConnectOptions::new().with_require_leader(true);
         let files = access.files();
-        if let Some(files) = &files {
-            options = options.with_tls(access.tls(endpoint, files));
-        }
-        // The user is not part of these options: they print the password.
-        let client = Client::connect([endpoint], Some(options))
+        let tls = files.as_ref().map(|files| access.tls(&servers.authority(at), files));
+        let channel = channel(access, servers, at, tls)?;
+        let client = Client::from_channel(Channel::Tonic(channel), Some(options))
             .await
             .map_err(|error| Failure { verdict: Verdict::NotDone, ..error.into() })?;
         let connection = Self(Arc::new(Inner {
@@ -148,8 +139,8 @@ impl Connection {
         self.0.token.load(Ordering::Acquire)
     }
 
-    /// Which endpoint this is.
-    pub(crate) fn at(&self) -> usize {
+    /// Which server this is.
+    pub(crate) fn at(&self) -> Server {
         self.0.at
     }
 

@@ -3,11 +3,11 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use registry_address::Address;
+use registry_address::{Address, Route};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::dial::dial;
 use crate::error::Failure;
 
 /// A server that is asked for a diagnosis is near, for it has just hung up.
@@ -16,9 +16,12 @@ const LIMIT: Duration = Duration::from_millis(500);
 const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// Explains why a server hung up that was never heard before: the HTTP library only reports a broken connection.
-pub(crate) async fn diagnose(address: &Address, endpoint: &str, failure: Failure) -> Failure {
+pub(crate) async fn diagnose(address: &Address, route: Option<Route>, failure: Failure) -> Failure {
     if !address.tls {
-        return without_tls(endpoint, failure).await;
+        return match route {
+            Some(route) => without_tls(&route, failure).await,
+            None => failure,
+        };
     }
     // In TLS 1.3 a server refuses a client's certificate when the client believes itself connected.
     failure.with_hint(match address.cert {
@@ -28,8 +31,8 @@ pub(crate) async fn diagnose(address: &Address, endpoint: &str, failure: Failure
 }
 
 /// Greets the server once more, and looks at the first bytes of its answer.
-async fn without_tls(endpoint: &str, failure: Failure) -> Failure {
-    match timeout(LIMIT, first_bytes(endpoint)).await {
+async fn without_tls(route: &Route, failure: Failure) -> Failure {
+    match timeout(LIMIT, first_bytes(route)).await {
         Ok(Ok(first)) => match name(first) {
             Some(hint) => failure.not_etcd(hint),
             None => failure,
@@ -42,8 +45,8 @@ async fn without_tls(endpoint: &str, failure: Failure) -> Failure {
     }
 }
 
-async fn first_bytes(endpoint: &str) -> std::io::Result<[u8; 5]> {
-    let mut stream = TcpStream::connect(endpoint).await?;
+async fn first_bytes(route: &Route) -> std::io::Result<[u8; 5]> {
+    let mut stream = dial(route).await?;
     stream.write_all(GREETING).await?;
     let mut first = [0; 5];
     stream.read_exact(&mut first).await?;

@@ -1,15 +1,17 @@
 //! Which endpoint is asked, for how long, and what is done when it fails.
 //!
-//! The client library spreads requests over all endpoints, dead ones too, and never leaves a hung one. So each endpoint
-//! has a client of its own here. One of them is used until it fails; then the next one is.
+//! The client library spreads requests over all endpoints, dead ones too, and never leaves a hung one. So each server (one
+//! address of an endpoint) has a client of its own here. One of them is used until it fails; then the next one is.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use registry_core::{Error, ErrorKind};
+use registry_address::{Server, Servers};
+use registry_core::{Error, ErrorKind, Result as Checked};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::access::Access;
 use crate::connection::{Connection, Remedy};
@@ -29,8 +31,9 @@ const SOON: Duration = Duration::from_millis(250);
 /// The endpoints of a cluster.
 pub(crate) struct Endpoints {
     access: Access,
-    all: Vec<Endpoint>,
-    current: AtomicUsize,
+    servers: Arc<Servers>,
+    /// Those that were needed so far.
+    all: std::sync::Mutex<HashMap<Server, Arc<Endpoint>>>,
 }
 
 #[derive(Default)]
@@ -87,14 +90,30 @@ impl Endpoint {
 }
 
 impl Endpoints {
-    pub(crate) fn new(access: Access) -> Self {
-        let all = access.address.endpoints.iter().map(|_| Endpoint::default()).collect();
-        Self { access, all, current: AtomicUsize::new(0) }
+    pub(crate) fn new(access: Access) -> Checked<Self> {
+        let servers = Servers::new(&access.address)?;
+        Ok(Self { access, servers, all: std::sync::Mutex::default() })
     }
 
     /// The endpoints as text.
     pub(crate) fn addresses(&self) -> &[String] {
         &self.access.address.endpoints
+    }
+
+    /// One server as text.
+    pub(crate) fn label(&self, at: Server) -> String {
+        self.servers.label(at)
+    }
+
+    /// What is kept for a server.
+    fn at(&self, server: Server) -> Arc<Endpoint> {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(endpoint) = all.get(&server) {
+            return Arc::clone(endpoint);
+        }
+        // An address that the name does not have any more: whoever still uses its connection holds it.
+        all.retain(|known, _| self.servers.holds(*known));
+        Arc::clone(all.entry(server).or_default())
     }
 
     /// Makes a request that may be made twice: each endpoint is asked at most once, until one answers.
@@ -137,15 +156,23 @@ impl Endpoints {
     where
         F: Future<Output = Answer<T>>,
     {
-        let (count, first) = (self.all.len(), self.current.load(Ordering::Acquire));
+        let mut round = self.servers.round();
         let mut failures = Vec::new();
-        for turn in 0..count {
+        while let Ok(Some(next)) = timeout_at(task.until, round.next()).await {
+            let at = match next {
+                Ok(at) => at,
+                Err(unresolved) => {
+                    let failure = Failure::new(ErrorKind::Unavailable, Verdict::NotDone, unresolved.reason);
+                    failures.push((unresolved.server, failure));
+                    continue;
+                }
+            };
             let rest = task.until.saturating_duration_since(Instant::now());
             if rest.is_zero() {
                 break;
             }
-            let at = (first + turn) % count;
-            let left = u32::try_from(count - turn).unwrap_or(u32::MAX);
+            // This one is among them.
+            let left = u32::try_from(round.left() + 1).unwrap_or(u32::MAX);
             let share = (rest / left).max(SHARE_MIN).min(rest);
             match self.attempt(at, limit, share, &request).await {
                 Ok(answer) => return Ok(answer),
@@ -155,7 +182,7 @@ impl Endpoints {
                         Verdict::NotDone => true,
                         Verdict::Unknown => repeatable,
                     };
-                    tracing::debug!(endpoint = %self.addresses()[at], path = task.path, reason = %failure.reason, "request failed");
+                    tracing::debug!(endpoint = %self.label(at), path = task.path, reason = %failure.reason, "request failed");
                     failures.push((at, failure));
                     if !go_on {
                         break;
@@ -168,7 +195,7 @@ impl Endpoints {
 
     async fn attempt<T, F>(
         &self,
-        at: usize,
+        at: Server,
         limit: Duration,
         share: Duration,
         request: &impl Fn(Connection) -> F,
@@ -176,11 +203,9 @@ impl Endpoints {
     where
         F: Future<Output = Answer<T>>,
     {
-        let connecting = if self.all[at].proven.load(Ordering::Acquire) {
-            Duration::ZERO
-        } else {
-            self.access.address.connect_timeout
-        };
+        let endpoint = self.at(at);
+        let connecting =
+            if endpoint.proven.load(Ordering::Acquire) { Duration::ZERO } else { self.access.address.connect_timeout };
         let limit = (limit + connecting).min(share);
         let mut attempt = Attempt { endpoints: self, at, connection: None, began: Instant::now(), settled: false };
         let work = async {
@@ -209,9 +234,9 @@ impl Endpoints {
         };
         let mut result = timeout(limit, work).await.unwrap_or_else(|_| Err(Failure::silent(limit)));
         if let Err(failure) = result {
-            let strange = failure.hung_up() && !self.all[at].proven.load(Ordering::Acquire);
+            let strange = failure.hung_up() && !endpoint.proven.load(Ordering::Acquire);
             let failure = if strange {
-                Box::pin(diagnose(&self.access.address, &self.addresses()[at], failure)).await
+                Box::pin(diagnose(&self.access.address, self.servers.route(at), failure)).await
             } else {
                 failure
             };
@@ -225,7 +250,7 @@ impl Endpoints {
 
     /// The connection to the endpoint in use, if there is one.
     pub(crate) fn in_use(&self) -> Option<Connection> {
-        self.all[self.current.load(Ordering::Acquire)].connected()
+        self.at(self.servers.current()).connected()
     }
 
     /// For a request on this connection that is not made by [`ask`](Self::ask): a caller that gives it up too late leaves the
@@ -235,8 +260,8 @@ impl Endpoints {
         Attempt { endpoints: self, at, connection, began: Instant::now(), settled: false }
     }
 
-    async fn connection(&self, at: usize) -> Answer<Connection> {
-        let endpoint = &self.all[at];
+    async fn connection(&self, at: Server) -> Answer<Connection> {
+        let endpoint = self.at(at);
         if let Some(connection) = endpoint.connected() {
             return Ok(connection);
         }
@@ -247,26 +272,25 @@ impl Endpoints {
         // Dropped first: a connection that failed holds a task and a socket.
         *endpoint.connection() = None;
         // What is seldom done has a box of its own, here and elsewhere: it must not make every request large.
-        let connection = Box::pin(Connection::open(&self.access, at)).await?;
+        let connection = Box::pin(Connection::open(&self.access, &self.servers, at)).await?;
         *endpoint.connection() = Some(connection.clone());
         Ok(connection)
     }
 
-    /// Leaves an endpoint for the next one. Of many requests that failed on it together, only the first one moves on.
-    pub(crate) fn leave(&self, at: usize, connection: Option<&Connection>) {
+    /// Leaves a server for the next one. Of many requests that failed on it together, only the first one moves on.
+    pub(crate) fn leave(&self, at: Server, connection: Option<&Connection>) {
         if let Some(connection) = connection {
             connection.condemn();
         }
-        self.all[at].proven.store(false, Ordering::Release);
-        let next = (at + 1) % self.all.len();
-        if self.current.compare_exchange(at, next, Ordering::AcqRel, Ordering::Acquire).is_ok() && next != at {
-            tracing::debug!(from = %self.addresses()[at], to = %self.addresses()[next], "changing the endpoint");
+        self.at(at).proven.store(false, Ordering::Release);
+        if let Some(next) = self.servers.leave(at) {
+            tracing::debug!(from = %self.label(at), to = %self.label(next), "changing the endpoint");
         }
     }
 
-    fn failed(&self, task: &Task<'_>, failures: Vec<(usize, Failure)>) -> Failed {
+    fn failed(&self, task: &Task<'_>, failures: Vec<(Server, Failure)>) -> Failed {
         let maybe_done = failures.iter().any(|(_, failure)| failure.verdict == Verdict::Unknown);
-        let subject = |at: usize| format!("{} at {}", task.path, self.addresses()[at]);
+        let subject = |at: Server| format!("{} at {}", task.path, self.label(at));
         let error = match <[_; 1]>::try_from(failures) {
             Ok([(at, failure)]) => failure.into_error(task.operation, &subject(at)),
             Err(failures) => match failures.last() {
@@ -277,7 +301,7 @@ impl Endpoints {
                 Some((_, last)) => {
                     let kind = if maybe_done { ErrorKind::Timeout } else { last.kind };
                     let each: Vec<_> =
-                        failures.iter().map(|(at, f)| format!("{}: {}", self.addresses()[*at], f.reason)).collect();
+                        failures.iter().map(|(at, f)| format!("{}: {}", self.label(*at), f.reason)).collect();
                     Error::new(kind, format!("{}: no endpoint could serve: {}", task.path, each.join("; ")))
                         .during(task.operation)
                 }
@@ -292,7 +316,7 @@ impl Endpoints {
 /// must not find it again.
 pub(crate) struct Attempt<'a> {
     endpoints: &'a Endpoints,
-    at: usize,
+    at: Server,
     connection: Option<Connection>,
     began: Instant,
     settled: bool,
@@ -309,7 +333,11 @@ impl Attempt<'_> {
         if failed {
             self.endpoints.leave(self.at, self.connection.as_ref());
         } else {
-            self.endpoints.all[self.at].proven.store(true, Ordering::Release);
+            self.endpoints.at(self.at).proven.store(true, Ordering::Release);
+            // An answer that comes after the connection was given up says nothing for it.
+            if self.connection.as_ref().is_some_and(|connection| !connection.is_condemned()) {
+                self.endpoints.servers.keep(self.at);
+            }
         }
     }
 }

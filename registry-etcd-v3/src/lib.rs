@@ -6,6 +6,7 @@ mod batches;
 mod config;
 mod connection;
 mod diagnosis;
+mod dial;
 mod endpoints;
 mod error;
 #[cfg(feature = "fuzzing")]

@@ -156,7 +156,7 @@ impl Watch {
             // The next watch gets a new token.
             failure.kind = ErrorKind::Unavailable;
         }
-        let subject = format!("{} at {}", self.scope, self.inner.endpoints.addresses()[at]);
+        let subject = format!("{} at {}", self.scope, self.inner.endpoints.label(at));
         failure.into_error("watch", &subject)
     }
 }

@@ -1,44 +1,35 @@
 //! Which server is asked, and what is done when it fails.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use registry_address::Address;
-use registry_core::{Error, Result};
-use registry_credentials::{Rotated, Tls, trust_nobody};
-use reqwest::{Client, Url};
+use registry_address::{Address, Server, Servers};
+use registry_core::{Error, ErrorKind, Result};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::client::builder;
+use crate::clients::Clients;
 use crate::failure::Failure;
 use crate::identity::Identity;
 
 /// How many requests are on their way at once, and so how many connections are kept besides those of watches. Servers limit
 /// the connections from one address (a Consul agent takes 200), and a thousand that are made and closed cost more than the
 /// requests in them.
-const CONNECTIONS: usize = 64;
+pub(crate) const CONNECTIONS: usize = 64;
 
-/// The servers of a cluster. One of them is asked until it fails; then the next one is.
+/// The servers of a cluster, one for each address of each endpoint. One of them is asked until it fails; then the next one is.
 pub struct Endpoints {
-    /// One client for all of them: it keeps a pool of connections for each. New files make a new one.
-    pub(crate) client: Rotated<Client>,
-    pub(crate) all: Vec<Endpoint>,
+    pub(crate) clients: Clients,
+    /// The server that answered last is kept until it fails.
+    servers: Arc<Servers>,
     pub(crate) identity: Option<Identity>,
     limit: Duration,
     /// What else may be the matter when a connection is lost.
     pub(crate) lost: &'static str,
-    /// The endpoint that answered last. It is kept until it fails.
-    current: AtomicUsize,
+    /// When a server last answered something that needs the consent of the majority.
+    proven: Mutex<HashMap<Server, Instant>>,
     turns: Semaphore,
-}
-
-pub(crate) struct Endpoint {
-    pub(crate) label: String,
-    pub(crate) base: Url,
-    /// When it last answered something that needs the consent of the majority.
-    proven: Mutex<Option<Instant>>,
 }
 
 /// What to do when an endpoint may have carried a request out and did not say so.
@@ -56,36 +47,26 @@ impl Endpoints {
     /// # Errors
     /// `Config`, naming the file or the endpoint.
     pub fn new(address: &Address, identity: Option<Identity>, lost: &'static str) -> Result<Self> {
-        let protocol = if address.tls { "https" } else { "http" };
-        let all = address.endpoints.iter().map(|label| {
-            let base = Url::parse(&format!("{protocol}://{label}"))
-                .map_err(|error| Error::config(format!("endpoint {label:?} is not valid")).because(error))?;
-            Ok(Endpoint { label: label.clone(), base, proven: Mutex::new(None) })
-        });
-        let all = all.collect::<Result<Vec<_>>>()?;
-        if all.is_empty() {
-            return Err(Error::config("there is no endpoint"));
-        }
-        let (client, limit) = (client(address)?, address.request_timeout);
+        let servers = Servers::new(address)?;
         Ok(Self {
-            client,
-            all,
+            clients: Clients::new(address, Arc::clone(&servers))?,
+            servers,
             identity,
-            limit,
+            limit: address.request_timeout,
             lost,
-            current: AtomicUsize::new(0),
+            proven: Mutex::default(),
             turns: Semaphore::new(CONNECTIONS),
         })
     }
 
     /// The endpoints as text.
     pub fn labels(&self) -> Vec<String> {
-        self.all.iter().map(|it| it.label.clone()).collect()
+        self.servers.endpoints()
     }
 
-    /// One endpoint as text.
-    pub fn label(&self, at: usize) -> &str {
-        &self.all[at].label
+    /// One server as text: its endpoint, and its address if the endpoint has a name.
+    pub fn label(&self, at: Server) -> String {
+        self.servers.label(at)
     }
 
     /// How long one endpoint may take to answer.
@@ -105,27 +86,36 @@ impl Endpoints {
         self.turns.acquire().await.ok()
     }
 
-    /// The endpoint that would be asked first.
-    pub fn current(&self) -> usize {
-        self.current.load(Ordering::Relaxed)
+    /// The server that would be asked first.
+    pub fn current(&self) -> Server {
+        self.servers.current()
     }
 
-    /// Asks one endpoint after the other, each once, until one answers; and one that refuses us once more, if we have become
+    /// Asks one server after the other, each once, until one answers; and one that refuses us once more, if we have become
     /// somebody else meanwhile. With the answer comes whether another endpoint may have carried the same request out before.
     ///
     /// An endpoint that fails is left for the next one; also when this is dropped half-way, for then the caller's patience
     /// was shorter than ours.
     ///
     /// # Errors
-    /// That of the first endpoint that refuses us, if one does; else that of the endpoint that was asked last.
-    pub async fn call<T, F>(&self, repeat: Repeat, ask: impl Fn(usize) -> F) -> Result<(T, bool)>
+    /// That of the first server that refuses us, if one does; else that of the server that was asked last.
+    pub async fn call<T, F>(&self, repeat: Repeat, ask: impl Fn(Server) -> F) -> Result<(T, bool)>
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        let (start, count) = (self.current(), self.all.len());
+        let mut round = self.servers.round();
         let mut doubtful = false;
         let (mut last, mut refused) = (None, None);
-        for at in (0..count).map(|step| (start + step) % count) {
+        while let Some(next) = round.next().await {
+            let at = match next {
+                Ok(at) => at,
+                Err(unresolved) => {
+                    let label = self.label(unresolved.server);
+                    let message = format!("{label}: no answer: {}", unresolved.reason);
+                    last = Some(Error::new(ErrorKind::Unavailable, message));
+                    continue;
+                }
+            };
             let attempt = Attempt { endpoints: self, at, succeeded: false };
             let before = self.identity.as_ref().map(Identity::current);
             let mut result = ask(at).await;
@@ -163,20 +153,21 @@ impl Endpoints {
         Err(refused.or(last).unwrap_or_else(|| Error::config("there is no endpoint")))
     }
 
-    /// Notes that an endpoint has just answered something that needs the consent of the majority. It is forgotten when the
-    /// endpoint fails.
-    pub fn prove(&self, at: usize) {
-        *self.all[at].proven() = Some(Instant::now());
+    /// Notes that a server has just answered something that needs the consent of the majority. It is forgotten when the
+    /// server fails.
+    pub fn prove(&self, at: Server) {
+        let mut proven = self.proven();
+        if proven.insert(at, Instant::now()).is_none() {
+            proven.retain(|server, _| *server == at || self.servers.holds(*server));
+        }
     }
 
-    /// True when the endpoint was not asked for the majority's consent for so long.
-    pub fn is_unproven(&self, at: usize, since: Duration) -> bool {
-        self.all[at].proven().is_none_or(|when| when.elapsed() > since)
+    /// True when the server was not asked for the majority's consent for so long.
+    pub fn is_unproven(&self, at: Server, since: Duration) -> bool {
+        self.proven().get(&at).is_none_or(|when| when.elapsed() > since)
     }
-}
 
-impl Endpoint {
-    fn proven(&self) -> MutexGuard<'_, Option<Instant>> {
+    fn proven(&self) -> MutexGuard<'_, HashMap<Server, Instant>> {
         self.proven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -190,45 +181,25 @@ impl fmt::Debug for Endpoints {
     }
 }
 
-/// One attempt at one endpoint. Unless it succeeds, the endpoint is left for the next one.
+/// One attempt at one server. Unless it succeeds, the server is left for the next one.
 struct Attempt<'a> {
     endpoints: &'a Endpoints,
-    at: usize,
+    at: Server,
     succeeded: bool,
 }
 
 impl Attempt<'_> {
     fn succeeded(mut self) {
         self.succeeded = true;
-        self.endpoints.current.store(self.at, Ordering::Relaxed);
+        self.endpoints.servers.keep(self.at);
     }
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.succeeded {
-            let Endpoints { all, current, .. } = self.endpoints;
-            let next = (self.at + 1) % all.len();
-            // Somebody else may have left it already.
-            let _ = current.compare_exchange(self.at, next, Ordering::Relaxed, Ordering::Relaxed);
-            *all[self.at].proven() = None;
+            self.endpoints.servers.leave(self.at);
+            self.endpoints.proven().remove(&self.at);
         }
-    }
-}
-
-/// A client keeps its TLS configuration as long as it lives and connects whenever it likes, so that files which have changed
-/// make a new one.
-fn client(address: &Address) -> Result<Rotated<Client>> {
-    let connect_timeout = address.connect_timeout;
-    let make = move |tls| {
-        builder(tls)
-            .pool_max_idle_per_host(CONNECTIONS)
-            .connect_timeout(connect_timeout)
-            .build()
-            .map_err(|error| Error::config("cannot prepare an HTTP client").because(error.without_url()))
-    };
-    match Tls::of(address)? {
-        None => Rotated::new([], move || make(trust_nobody()?)),
-        Some(tls) => tls.map(move |tls: &Tls| make(tls.config())),
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod client;
+mod clients;
 mod endpoints;
 mod exchange;
 mod failure;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use registry_address::{Address, Scheme};
+use registry_address::{Address, Scheme, Server};
 use registry_core::{Error, ErrorKind};
 use registry_http::{Endpoints, Failure, Identity, Repeat};
 use reqwest::{Method, StatusCode};
@@ -39,7 +39,7 @@ async fn server(right: &'static str, file: Option<PathBuf>) -> (String, Arc<Mute
     (endpoint, seen)
 }
 
-async fn ask(endpoints: &Endpoints, at: usize) -> Result<(), Failure> {
+async fn ask(endpoints: &Endpoints, at: Server) -> Result<(), Failure> {
     let request = endpoints.request(at, Method::GET, "/a", "", "/a")?;
     let response = endpoints.send(at, "/a", request, Duration::from_secs(30)).await?;
     match response.status() {

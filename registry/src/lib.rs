@@ -7,6 +7,7 @@ mod instance;
 pub mod layer;
 mod observe;
 mod schemes;
+mod variables;
 
 pub use catalogue::{Catalogue, Members};
 pub use environment::Environment;

@@ -35,25 +35,25 @@ const SCHEMES: &[(&str, Open)] = &[
 #[cfg(feature = "etcd-v3")]
 fn etcd_v3(url: &str, environment: &Environment) -> Result<Arc<dyn Registry>> {
     let config = registry_etcd_v3::Config::from_uri(url)?;
-    Ok(Arc::new(registry_etcd_v3::connect(environment.complete(config.address))?))
+    Ok(Arc::new(registry_etcd_v3::connect(environment.complete(config.address)?)?))
 }
 
 #[cfg(feature = "etcd-v2")]
 fn etcd_v2(url: &str, environment: &Environment) -> Result<Arc<dyn Registry>> {
     let config = registry_etcd_v2::Config::from_uri(url)?;
-    Ok(Arc::new(registry_etcd_v2::connect(environment.complete(config.address))?))
+    Ok(Arc::new(registry_etcd_v2::connect(environment.complete(config.address)?)?))
 }
 
 #[cfg(feature = "consul")]
 fn consul(url: &str, environment: &Environment) -> Result<Arc<dyn Registry>> {
     let config = registry_consul::Config::from_uri(&registry_consul::CATALOG, url)?;
-    Ok(Arc::new(registry_consul::connect(environment.complete_consul(config))?))
+    Ok(Arc::new(registry_consul::connect(environment.complete_consul(config)?)?))
 }
 
 #[cfg(feature = "consul")]
 fn consul_kv(url: &str, environment: &Environment) -> Result<Arc<dyn Registry>> {
     let config = registry_consul::Config::from_uri(&registry_consul::KV, url)?;
-    Ok(Arc::new(registry_consul::connect_kv(environment.complete_consul(config))?))
+    Ok(Arc::new(registry_consul::connect_kv(environment.complete_consul(config)?)?))
 }
 
 #[cfg(feature = "env")]

@@ -69,6 +69,25 @@ impl Suite {
         }
     }
 
+    /// A test that shares its server with others, where a fault can be made on this machine.
+    pub fn on_where(
+        mut self,
+        probe: fn() -> Result<(), String>,
+        backends: &[Backend],
+        name: &'static str,
+        test: fn(&Context),
+    ) -> Self {
+        match probe() {
+            Ok(()) => self.on(backends, name, test),
+            Err(why) => {
+                for backend in backends {
+                    self.skip(&format!("{name}::{}", backend.name()), &why);
+                }
+                self
+            }
+        }
+    }
+
     /// A test with a server of its own, where a fault can be made on this machine.
     pub fn on_own_where(
         mut self,

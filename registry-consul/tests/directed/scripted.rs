@@ -7,7 +7,7 @@ use registry_core::{ErrorKind, Registry};
 use test_servers::fake_http;
 use tokio::time::sleep;
 
-use crate::support::{Scripted, answer, bytes, dir, key, next, options, pair, told};
+use crate::support::{Scripted, Zone, answer, bytes, dir, key, next, options, pair, told};
 
 fn registry(endpoint: String) -> Kv {
     connect_kv(Address::new(&KV, [endpoint]).timeout(Duration::from_millis(500))).expect("a configuration")
@@ -104,6 +104,22 @@ async fn without_a_leader_nothing_is_known() {
     assert!(error.kind() == ErrorKind::Unavailable && error.to_string().contains("No cluster leader"), "{error}");
     let lease = registry_core::Lease::new(key("/a/b"), "id", registry_core::Index::new(0, 7), Duration::from_secs(10));
     assert_eq!(registry.renew(&lease).await.expect_err("no leader").kind(), ErrorKind::Unavailable);
+}
+
+/// Agents behind one name, of which the first has no leader and the second does not answer: the third one is asked, and kept.
+#[tokio::test]
+async fn each_address_of_a_name_is_an_agent() {
+    let leaderless = Scripted::start(|_, _| answer("500 Internal Server Error", None, "No cluster leader")).await;
+    let hung = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let good = Scripted::start(|_, _| answer("200 OK", Some(9), &format!("[{}]", pair("a/b", 9)))).await;
+    let hung_at = hung.local_addr().expect("an address").to_string();
+    let zone = Zone::of([leaderless.endpoint().as_str(), &hung_at, &good.endpoint()]);
+    let address = Address::new(&KV, ["consul:8500"]).resolver(zone).timeout(Duration::from_millis(500));
+    let registry = connect_kv(address).expect("a configuration");
+    for _ in 0..3 {
+        assert_eq!(registry.list(&dir("/a")).await.expect("listed").entries.len(), 1);
+    }
+    assert_eq!((leaderless.seen().len(), good.seen().len()), (1, 3));
 }
 
 /// c-12: a redirect is refused, and nothing follows it: neither the write nor the token.

@@ -4,7 +4,7 @@ use registry_consul::{Address, CATALOG, Config, KV, connect, connect_kv};
 use registry_core::{ErrorKind, Registry};
 use test_servers::{Consul, ConsulOptions, certificates};
 
-use crate::support::{bytes, dir, key, options, raw, start, text};
+use crate::support::{Zone, bytes, dir, key, options, raw, start, text};
 
 const MASTER: &str = "11111111-2222-3333-4444-555555555555";
 
@@ -90,7 +90,14 @@ async fn certificates_are_checked_on_both_sides() {
     let registry = connect_kv(with_client().ca(files.ca())).expect("a configuration");
     let lease = registry.register(&key("/a/b"), bytes("1"), &options()).await.expect("registered");
     registry.deregister(&lease).await.expect("released");
+    // Reached by a name that its certificate does not hold.
+    let named = Address::new(&KV, ["consul.internal:8501"]).resolver(Zone::of([consul.endpoint().as_str()])).tls();
+    let named = || named.clone().ca(files.ca()).cert(files.client()).key(files.client_key());
+    let registry = connect_kv(named().server_name("localhost")).expect("a configuration");
+    assert_eq!(registry.list(&dir("/a")).await.expect("listed").entries.len(), 0);
     for (address, what) in [
+        (named(), "a certificate of another name"),
+        (named().server_name("another.example"), "a certificate without that name"),
         (secure().ca(files.ca()), "no certificate of ours"),
         (with_client().ca(files.other_ca()), "another authority"),
         (Address::new(&KV, [consul.endpoint()]), "no TLS"),

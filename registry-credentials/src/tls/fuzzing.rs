@@ -1,6 +1,7 @@
 //! What must hold for every file of certificates and keys, for the fuzz targets. No part of what this crate promises.
 
-use super::{Path, PemObject, PrivateKeyDer, RootCertStore, builder, certificates, roots_of, wrong};
+use super::bundle::Bundle;
+use super::{Path, PemObject, PrivateKeyDer, RootCertStore, builder, certificates, wrong};
 
 /// A file is taken as it is, or refused: by its name, and without a word of what is in it.
 ///
@@ -20,8 +21,16 @@ pub fn pem(text: &[u8]) {
         assert!(said.contains("/etc/tls/file.pem"), "{said}");
         harmless(&said);
     };
-    if let Err(error) = roots_of(file, text) {
-        refused(error);
+    match Bundle::of(file, text) {
+        // What is left of a bundle is whole: another client parses it once more.
+        Ok((Bundle { roots, pem }, skipped)) => {
+            for said in &skipped {
+                harmless(said);
+            }
+            assert!(!roots.is_empty());
+            assert_eq!(certificates(file, &pem).expect("a whole bundle").len(), roots.len());
+        }
+        Err(error) => refused(error),
     }
     let (chain, key) = (certificates(file, text), PrivateKeyDer::from_pem_slice(text));
     match (chain, key) {

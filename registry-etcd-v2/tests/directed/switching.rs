@@ -107,3 +107,60 @@ async fn a_watch_leaves_an_endpoint_that_fell_silent() {
     put(&direct, "/a/x", "1").await;
     assert_eq!(next_change(&mut watch).await.expect("no gap").0, "+x=1");
 }
+
+/// A registry whose one endpoint is a name.
+fn named(zone: &Zone) -> registry_etcd_v2::EtcdV2 {
+    let address = registry_etcd_v2::Address::new(&registry_etcd_v2::SCHEME, ["etcd-headless:2379"]);
+    let address = address.resolver(zone.clone()).timeout(Duration::from_millis(500));
+    registry_etcd_v2::connect(address).expect("valid")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_address_of_a_name_is_an_endpoint() {
+    let (etcd, _) = start().await;
+    let mut hung = Hole::start();
+    let dead = format!("127.0.0.1:{}", test_servers::free_port());
+    let registry = named(&Zone::of([dead.as_str(), &hung.endpoint(), &etcd.endpoint()]));
+    put(&registry, "/a/x", "1").await;
+    let asked = hung.connections();
+    assert!(asked > 0, "it comes before the good one, and was never asked");
+    let mut watch = registry.watch(&dir("/a"), now(&registry).await).await.expect("watched");
+    put(&registry, "/a/y", "1").await;
+    assert_eq!(next_change(&mut watch).await.expect("an event").0, "+y=1");
+    assert_eq!(hung.connections(), asked, "the hung one was asked again");
+}
+
+/// A server is replaced: the name has another address afterwards, and the watch misses nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_follows_a_name_to_another_address() {
+    let (etcd, direct) = start().await;
+    let wire = Wire::to(etcd.endpoint()).await;
+    let zone = Zone::of([wire.endpoint().as_str()]);
+    let registry = named(&zone);
+    let mut watch = registry.watch(&dir("/a"), now(&registry).await).await.expect("watched");
+    // A name is not resolved more than once a second.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    wire.freeze();
+    zone.set([etcd.endpoint().as_str()]);
+    put(&direct, "/a/x", "1").await;
+    assert_eq!(next_change(&mut watch).await.expect("no gap").0, "+x=1");
+}
+
+/// The certificate holds `localhost`, and the server is reached as something else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_names_something_else_is_accepted_by_that_name() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let made = test_servers::certificates::make(directory.path()).expect("certificates");
+    let options = test_servers::Options::from(test_servers::Version::V3_5).tls(&made);
+    let etcd = test_servers::Etcd::start(options).await.expect("a server");
+    let zone = Zone::of([etcd.endpoint().as_str()]);
+    let address = registry_etcd_v2::Address::new(&registry_etcd_v2::SCHEME, ["etcd.internal:2379"]);
+    let address = address.resolver(zone).tls().ca(made.ca());
+    let right = registry_etcd_v2::connect(address.clone().server_name("localhost")).expect("valid");
+    put(&right, "/a/x", "1").await;
+    assert_eq!(names(&right, "/a").await, ["x"]);
+    for wrong in [address.clone(), address.server_name("another.example")] {
+        let error = registry_etcd_v2::connect(wrong).expect("valid").list(&dir("/a")).await.expect_err("another name");
+        assert!(error.kind() == ErrorKind::Unavailable && error.to_string().contains("certificate"), "{error}");
+    }
+}

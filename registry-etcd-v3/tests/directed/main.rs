@@ -2,6 +2,7 @@
 //! first seen.
 
 mod access;
+mod addresses;
 mod endpoints;
 mod leases;
 mod proxy;
@@ -39,6 +40,13 @@ fn main() -> ExitCode {
             another_certificate_is_another_user,
             authentication_is_switched_on_and_off,
         }
+        addresses {
+            one_good_address_of_a_name_is_enough,
+            when_no_address_answers_each_is_named,
+            a_registration_follows_its_name_to_another_address,
+            a_socket_of_this_machine_is_an_endpoint,
+            an_address_with_a_zone_is_connected_to,
+        }
         endpoints {
             finding_1_one_good_endpoint_of_three_is_enough,
             when_no_endpoint_answers_all_are_named,
@@ -69,6 +77,8 @@ fn main() -> ExitCode {
             row_3_22_both_sides_show_a_certificate,
             a_file_that_is_wrong_is_named_at_once,
             a_renewed_authority_is_picked_up,
+            a_certificate_that_names_something_else_is_accepted_by_that_name,
+            a_damaged_certificate_in_a_bundle_harms_no_other,
         }
         watches {
             row_3_12_a_compaction_while_away_is_a_gap,

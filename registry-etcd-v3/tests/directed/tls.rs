@@ -96,3 +96,30 @@ pub(crate) async fn a_renewed_authority_is_picked_up() {
     std::fs::copy(made.ca(), &ca).unwrap();
     tokio::time::timeout(Duration::from_secs(8), works(&registry)).await.unwrap();
 }
+
+/// The server is reached under an address that its certificate does not hold.
+pub(crate) async fn a_certificate_that_names_something_else_is_accepted_by_that_name() {
+    let files = tempfile::tempdir().unwrap();
+    let made = certificates::make(files.path()).unwrap();
+    let etcd = Etcd::start(Options::from(Version::V3_5).tls(&made)).await.unwrap();
+    let elsewhere = Proxy::start("127.0.0.2", etcd.endpoint()).await;
+    let expecting = |name: &str| {
+        let uri = format!("etcds://{}?server_name={name}&ca={}", elsewhere.endpoint(), made.ca().display());
+        connect(Config::from_uri(&uri).unwrap()).unwrap()
+    };
+    works(&expecting("localhost")).await;
+    refused(&expecting("another.example"), &["not valid for name"]).await;
+}
+
+/// The client library reads the bundle once more, and would refuse the whole for one.
+pub(crate) async fn a_damaged_certificate_in_a_bundle_harms_no_other() {
+    let files = tempfile::tempdir().unwrap();
+    let made = certificates::make(files.path()).unwrap();
+    let etcd = Etcd::start(Options::from(Version::V3_5).tls(&made)).await.unwrap();
+    let damaged = "-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----\n";
+    let (other, right) =
+        (std::fs::read_to_string(made.other_ca()).unwrap(), std::fs::read_to_string(made.ca()).unwrap());
+    let bundle = files.path().join("bundle.pem");
+    std::fs::write(&bundle, format!("{other}{damaged}{right}")).unwrap();
+    works(&secured(&etcd.endpoint(), &bundle, None)).await;
+}
