@@ -14,7 +14,7 @@ use crate::version::Version;
 
 /// A page of a list, or what a watch catches up with, may be larger than the 4 MiB that gRPC allows by default. A
 /// client that cannot read an answer asks for the same answer for ever.
-const MESSAGE_LIMIT: usize = 64 * 1024 * 1024;
+pub(crate) const MESSAGE_LIMIT: usize = 64 * 1024 * 1024;
 /// Pings find a dead connection below an idle watch. etcd hangs up on a client that sends them more often, and on one
 /// that sends them while no request is open.
 const PING_EVERY: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry_core::Error;
+use registry_core::{Error, ErrorKind};
 use reqwest::{Method, RequestBuilder, Response};
 use tokio::time::timeout;
 
@@ -65,12 +65,14 @@ impl Endpoints {
     pub async fn body(&self, at: usize, about: &str, response: &mut Response) -> Result<Vec<u8>, Failure> {
         let label = self.label(at);
         let mut body = Vec::new();
+        if response.content_length().is_some_and(|length| length > BODY_LIMIT as u64) {
+            return Err(too_large(label, about));
+        }
         loop {
             let part = timeout(self.limit(), response.chunk()).await.map_err(|_| late(label, about, self.limit()))?;
             let Some(part) = part.map_err(|error| self.transport(at, about, error))? else { return Ok(body) };
             if body.len() + part.len() > BODY_LIMIT {
-                let what = format!("the answer is longer than {} MiB", BODY_LIMIT >> 20);
-                return Err(Failure::Doubtful(unexpected(label, about, what)));
+                return Err(too_large(label, about));
             }
             body.extend_from_slice(&part);
         }
@@ -79,4 +81,13 @@ impl Endpoints {
     fn transport(&self, at: usize, about: &str, error: reqwest::Error) -> Failure {
         transport(self.label(at), about, self.lost, self.client.fault().as_deref(), error)
     }
+}
+
+/// Nobody asks again: every endpoint would send as much.
+fn too_large(label: &str, about: &str) -> Failure {
+    let limit = BODY_LIMIT >> 20;
+    let message = format!(
+        "{label}: {about}: the answer is longer than {limit} MiB: divide the directory, or write smaller values"
+    );
+    Failure::Final(Error::new(ErrorKind::TooLarge, message))
 }

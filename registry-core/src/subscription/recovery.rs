@@ -264,7 +264,8 @@ impl Recovery {
     /// `BackingOff`: says so, waits, and goes on.
     async fn back_off(&mut self, error: Error, then: State) -> State {
         let kind = error.kind();
-        let refused = matches!(kind, ErrorKind::Unauthenticated | ErrorKind::PermissionDenied);
+        // A directory that has grown beyond what can be read may shrink again.
+        let refused = matches!(kind, ErrorKind::Unauthenticated | ErrorKind::PermissionDenied | ErrorKind::TooLarge);
         let mendable = error.is_transient() || (refused && self.established);
         if !mendable {
             self.feed().fail(&error);
