@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use processes::Processes;
 use registry::{Environment, Registry};
 
 use crate::arguments::Global;
 use crate::configuration::Configuration;
 use crate::exit::{Failure, Outcome};
+use crate::withheld;
 
 /// What every command works with.
 pub(crate) struct Session {
@@ -22,6 +24,11 @@ impl Session {
         let configuration = Configuration::load(&global)?;
         let registry = connect(&global, &configuration)?;
         Ok(Self { global, configuration, registry })
+    }
+
+    /// What starts commands: without the secrets of the registry.
+    pub(crate) fn processes(&self) -> Outcome<Processes> {
+        withheld::processes(&self.configuration)
     }
 
     /// How long to wait for the registry.
@@ -39,6 +46,8 @@ pub(crate) fn connect(global: &Global, configuration: &Configuration) -> Outcome
         Some(url) => Some(url.clone()),
         None => environment.url(configured)?,
     };
+    let url = named.as_deref().or(configured).unwrap_or("sqlite:");
+    withheld::check_registry(url, global.registry.is_some())?;
     match (named, configured, &configuration.path) {
         (None, Some(url), Some(path)) => {
             registry::connect_in(url, &environment).map_err(|error| Failure::from(error).of(path))
