@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::error::{Error, Result};
 use crate::file::ManagedFile;
 use crate::follow::{follow, tell};
+use crate::log::Log;
 use crate::membership::Memberships;
 use crate::notify::Notifier;
 use crate::pending::Pending;
@@ -142,7 +143,10 @@ impl Handlers {
                     (None, None) => Outcome::Same,
                 }),
             };
-            status.send_modify(|status| tell(status, result, false));
+            status.send_modify(|status| {
+                let mut log = Log::new(status);
+                tell(status, result, false, &mut log);
+            });
             file.forget(&silent).await;
             all.push(Prepared { dest, result: outcome });
         }

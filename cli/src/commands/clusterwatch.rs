@@ -57,7 +57,9 @@ pub(super) async fn run(session: Session, words: Words) -> Outcome {
     let watches = session.configuration.watches_with(&cluster, &handlers.clusters())?;
     // The reader has started with what `clusterprepare` wrote. Whatever differs from that by now, and whatever changes from
     // now on, is written and told; so no change since the index is missed, however long ago that was.
-    let listed = Following::list(&*session.registry, watches, session.patience(FOR_EVER));
+    let memory = session.memory.clone();
+    let patience = session.patience(FOR_EVER);
+    let listed = Following::list(&*session.registry, &session.configuration, watches, memory, patience);
     let mut following = tokio::select! {
         listed = listed => listed?,
         () = termination.requested() => return Ok(OK),
@@ -66,8 +68,9 @@ pub(super) async fn run(session: Session, words: Words) -> Outcome {
         tracing::warn!("{cluster}: the registry's history is shorter than {index}: it was wiped or restored");
     }
     let pipeline = handlers.start(&following.memberships);
-    following.start(&session);
+    following.start(&session, &session.configuration);
     termination.requested().await;
     pipeline.stop().await;
+    following.stop().await;
     Ok(OK)
 }

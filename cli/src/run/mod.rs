@@ -39,7 +39,8 @@ pub(crate) async fn run(session: Session, arguments: Run) -> Outcome {
     let mut handlers = files::check(configuration, &configuration.files, &configuration.notifies, setup.clone())?;
 
     let patience = arguments.start_timeout.or(session.global.timeout).unwrap_or(configuration.child.start_timeout());
-    let listed = Following::list(&*session.registry, configuration.watches.clone(), patience);
+    let (watches, memory) = (configuration.watches.clone(), session.memory.clone());
+    let listed = Following::list(&*session.registry, configuration, watches, memory, patience);
     let mut following = tokio::select! {
         listed = listed => listed?,
         signal = stopped(&mut asked) => return Ok(128 + signal),
@@ -50,7 +51,7 @@ pub(crate) async fn run(session: Session, arguments: Run) -> Outcome {
     // Nobody else sets it.
     let _ = slot.set(child.clone());
     let pipeline = handlers.start(&following.memberships);
-    following.start(&session);
+    following.start(&session, &session.configuration);
     Supervisor::new(session, arguments.own, setup, child, ready, following, pipeline, own).run(asked).await
 }
 

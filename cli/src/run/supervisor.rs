@@ -89,6 +89,7 @@ impl Supervisor {
         if let Some(pipeline) = self.pipeline.take() {
             pipeline.stop().await;
         }
+        self.following.stop().await;
         match self.setup.processes.sweep(ORPHANS).await {
             Ok(0) => {}
             Ok(left) => tracing::warn!("{left} processes could not be ended"),
@@ -196,7 +197,8 @@ impl Supervisor {
             Outcome::Ok((configuration, handlers))
         };
         let (configuration, handlers) = aside(check).await??;
-        let listed = Following::list(&*self.session.registry, configuration.watches.clone(), RELOAD_PATIENCE);
+        let (kept, memory) = (self.following.kept(), self.session.memory.clone());
+        let listed = Following::list_beside(kept, &*self.session.registry, &configuration, memory, RELOAD_PATIENCE);
         let mut following = listed.await?;
         if configuration.registry != self.session.configuration.registry {
             tracing::warn!("another registry is used only after a restart");
@@ -205,9 +207,10 @@ impl Supervisor {
         if let Some(old) = self.pipeline.take() {
             old.stop().await;
         }
-        self.pipeline = Some(handlers.start(&following.memberships));
-        following.start(&self.session);
-        self.following = following;
+        std::mem::swap(&mut self.following, &mut following);
+        self.following.take_over(following, &configuration.watches);
+        self.pipeline = Some(handlers.start(&self.following.memberships));
+        self.following.start(&self.session, &configuration);
         let probes = (&configuration.ready, &configuration.health);
         if probes != (&self.session.configuration.ready, &self.session.configuration.health) {
             let processes = self.setup.processes.clone();

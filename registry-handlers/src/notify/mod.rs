@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::handlers::{Setup, SignalChild};
 use crate::news::Message;
 use crate::pending::{Due, Pending};
+use crate::seldom::Seldom;
 use crate::spec::{NotifyKind, NotifySpec};
 use crate::status::{FileStatus, NotifyStatus};
 use exec::Exec;
@@ -75,8 +76,14 @@ impl Notifier {
     ) {
         let mut backoff = Backoff::new(self.spec.retry.base, self.spec.retry.max);
         let mut earliest = Instant::now();
+        let mut notified = Seldom::default();
         loop {
-            self.wait_for_work(&pending).await;
+            loop {
+                tokio::select! {
+                    () = self.wait_for_work(&pending) => break,
+                    () = notified.wait() => say_notified(&self.spec.name, 0, self.verify.is_some(), notified.due()),
+                }
+            }
             // The one who says that the child is ready is gone without having said so: it never will be.
             if ready.wait_for(|ready| *ready).await.is_err() {
                 return;
@@ -96,7 +103,7 @@ impl Notifier {
                 result = self.verify(verify, &message, &due, &pending, &processes).await;
             }
             let failed = result.is_err();
-            status.send_modify(|status| tell(status, result, self.verify.is_some()));
+            status.send_modify(|status| tell(status, result, self.verify.is_some(), &mut notified));
             if failed {
                 self.pause(&pending, &due, started, &mut backoff).await;
             } else {
@@ -205,14 +212,23 @@ fn is_same(due: &Due, tried: &Due) -> bool {
     writes(due) == writes(tried)
 }
 
+/// That it was told, so many times; `failures` is how often the last one had to be tried again.
+fn say_notified(notify: &str, failures: u32, verified: bool, times: Option<u64>) {
+    if let Some(times) = times {
+        let what = if verified { "notified, and applied" } else { "notified" };
+        tracing::info!(notify, failures, times = Some(times).filter(|times| *times > 1), "{what}");
+    }
+}
+
 /// One line for each transition.
-fn tell(status: &mut NotifyStatus, result: Result<(), String>, verified: bool) {
-    let notify = status.name.clone();
+fn tell(status: &mut NotifyStatus, result: Result<(), String>, verified: bool, notified: &mut Seldom) {
     status.runs += 1;
     match result {
         Ok(()) => {
-            let what = if verified { "notified, and applied" } else { "notified" };
-            tracing::info!(notify, failures = status.attempts, "{what}");
+            if status.error.is_some() {
+                notified.end_pause();
+            }
+            say_notified(&status.name, status.attempts, verified, notified.happened());
             status.unverified = false;
             status.succeeded = Some(SystemTime::now());
             status.error = None;
@@ -220,7 +236,7 @@ fn tell(status: &mut NotifyStatus, result: Result<(), String>, verified: bool) {
         }
         Err(error) => {
             if status.error.as_ref() != Some(&error) {
-                tracing::error!(notify, "{error}; it is tried again until it succeeds");
+                tracing::error!(notify = status.name, "{error}; it is tried again until it succeeds");
             }
             status.error = Some(error);
             status.attempts = status.attempts.saturating_add(1);
