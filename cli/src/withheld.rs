@@ -33,7 +33,7 @@ pub(crate) fn processes(configuration: &Configuration) -> Outcome<Processes> {
     if withheld.is_empty() {
         return Ok(processes);
     }
-    tracing::info!("commands do not inherit {}; `pass_env` gives a variable back", withheld.join(", "));
+    tracing::debug!("commands do not inherit {}; `pass_env` gives a variable back", withheld.join(", "));
     let mut names = missing();
     names.extend(withheld.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
     let marker = (OsString::from(MARKER), Some(OsString::from(names.join(","))));

@@ -53,7 +53,7 @@ fn value<'a>(environment: &'a str, name: &str) -> Option<&'a str> {
 /// Every kind of command.
 pub(crate) fn by_no_command(context: &Context) {
     configure(context, "");
-    let mut run = launch(context, &["run", "--", "sh", "-c", "sh look.sh seen.child; sleep 1000"]).start();
+    let mut run = launch(context, &["-v", "run", "--", "sh", "-c", "sh look.sh seen.child; sleep 1000"]).start();
     let at = context.at("it");
     let key = context.at("parts");
     let dir = context.at("nodes");
