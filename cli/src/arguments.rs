@@ -41,6 +41,11 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
 
+    /// Let commands inherit this variable, which is otherwise taken away from them because it holds a secret of the registry;
+    /// can be given several times
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) pass_env: Vec<String>,
+
     /// Say more on stderr; twice: everything
     #[arg(long, short, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use processes::Processes;
 use registry::{Environment, Registry};
 
 use crate::arguments::Global;
 use crate::configuration::Configuration;
 use crate::exit::{Failure, Outcome};
 use crate::following::Memory;
+use crate::withheld;
 
 /// What every command works with.
 pub(crate) struct Session {
@@ -27,6 +29,11 @@ impl Session {
         Ok(Self { global, configuration, registry, memory })
     }
 
+    /// What starts commands: without the secrets of the registry.
+    pub(crate) fn processes(&self) -> Outcome<Processes> {
+        withheld::processes(&self.configuration)
+    }
+
     /// How long to wait for the registry.
     pub(crate) fn patience(&self, usual: Duration) -> Duration {
         self.global.timeout.unwrap_or(usual)
@@ -43,6 +50,7 @@ pub(crate) fn connect(global: &Global, configuration: &Configuration) -> Outcome
         None => environment.url(configured)?,
     };
     let url = named.as_deref().or(configured).unwrap_or("sqlite:");
+    withheld::check_registry(url, global.registry.is_some())?;
     let registry = registry::connect_in(url, &environment).map_err(|error| match &configuration.path {
         Some(path) if named.is_none() && configured.is_some() => Failure::from(error).of(path),
         _ => Failure::from(error),

@@ -20,6 +20,7 @@ mod runtime;
 mod shown;
 mod signals;
 mod stderr;
+mod withheld;
 
 use std::io::Write;
 use std::process::ExitCode;

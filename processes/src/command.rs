@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// What to start: a program and its arguments, never a line for a shell.
 ///
-/// Unless told otherwise the process inherits the environment and the working directory, reads nothing from stdin and
+/// Unless told otherwise the process inherits the environment, as [`Processes::with_environment`](crate::Processes::with_environment) changed it, and the working directory, reads nothing from stdin and
 /// writes to this program's stdout and stderr. It always leads a process group of its own, so that it can be ended
 /// together with what it started.
 #[derive(Clone)]

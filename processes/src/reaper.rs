@@ -1,5 +1,7 @@
 //! The one that waits.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::{fmt, io, thread};
 
@@ -14,6 +16,8 @@ pub struct Processes {
     pub(crate) table: Arc<Table>,
     /// Where pipes are read and written: the reaper's own thread.
     pub(crate) runtime: Handle,
+    /// What commands of this handle find changed in the environment that they inherit; `None` removes a variable.
+    pub(crate) environment: Arc<BTreeMap<OsString, Option<OsString>>>,
 }
 
 /// There can be only one that waits, in a process too.
@@ -41,6 +45,19 @@ impl Processes {
         let processes = start_reaper()?;
         *started = Some(processes.clone());
         Ok(processes)
+    }
+
+    /// A handle to the same, whose commands inherit a changed environment: these variables are set, or removed for `None`.
+    /// The changes of an earlier call are forgotten, what a [`Command`](crate::Command) says itself wins, and one that
+    /// [inherits nothing](crate::Command::clear_env) sees none of it.
+    ///
+    /// For a program that holds secrets in its own environment: it says once what commands must not see.
+    pub fn with_environment(
+        &self,
+        changes: impl IntoIterator<Item = (impl Into<OsString>, Option<impl Into<OsString>>)>,
+    ) -> Self {
+        let changes = changes.into_iter().map(|(name, value)| (name.into(), value.map(Into::into)));
+        Self { environment: Arc::new(changes.collect()), ..self.clone() }
     }
 
     /// How many orphans, and other children that were not started here, have been reaped so far.
@@ -74,7 +91,11 @@ fn start_reaper() -> io::Result<Processes> {
         runtime.block_on(async {
             match signal(SignalKind::child()) {
                 Ok(ended) => {
-                    let processes = Processes { table: Arc::new(Table::new()), runtime: Handle::current() };
+                    let processes = Processes {
+                        table: Arc::new(Table::new()),
+                        runtime: Handle::current(),
+                        environment: Arc::default(),
+                    };
                     drop(ready.send(Ok(processes.clone())));
                     reap(&processes.table, ended).await;
                 }

@@ -29,6 +29,7 @@ impl Processes {
     }
 
     pub(crate) fn spawn_with(&self, mut command: Command, leftovers: Leftovers) -> Result<Running, SpawnError> {
+        self.change_environment(&mut command);
         check(&command)?;
         let file = search::find(&command).map_err(|error| explain(&command, None, error))?;
         let (ends, stdio) = {
@@ -48,6 +49,17 @@ impl Processes {
         }
         tracing::debug!(pid = running.pid(), program = ?command.program, "started a process");
         Ok(running)
+    }
+}
+
+impl Processes {
+    fn change_environment(&self, command: &mut Command) {
+        if !command.inherit_environment {
+            return;
+        }
+        for (name, value) in &*self.environment {
+            command.environment.entry(name.clone()).or_insert_with(|| value.clone());
+        }
     }
 }
 

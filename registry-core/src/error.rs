@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The server answered what the protocol does not allow.
     Unexpected,
+    /// There is more than can be read; the message names the limit. The same call fails until there is less.
+    TooLarge,
     /// The task that did this was ended before it knew the outcome: its runtime was shut down, or it panicked. The operation
     /// may have happened or not.
     Aborted,

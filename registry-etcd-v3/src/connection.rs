@@ -19,7 +19,7 @@ use crate::version::Version;
 
 /// A page of a list, or what a watch catches up with, may be larger than the 4 MiB that gRPC allows by default. A
 /// client that cannot read an answer asks for the same answer for ever.
-const MESSAGE_LIMIT: usize = 64 * 1024 * 1024;
+pub(crate) const MESSAGE_LIMIT: usize = 64 * 1024 * 1024;
 /// A token is not renewed more often than this because something is not permitted.
 const DENIED_EVERY: Duration = Duration::from_secs(2);
 

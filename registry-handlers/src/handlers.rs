@@ -1,7 +1,6 @@
 //! The way in: files and notifications, checked as a whole, then prepared and followed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +26,8 @@ pub type SignalChild = Arc<dyn Fn(Signal) -> Result<(), String> + Send + Sync>;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Setup {
-    /// Starts checks and commands.
+    /// Starts checks and commands. What they must not inherit, credentials for example, is said to it with
+    /// [`Processes::with_environment`].
     pub processes: Processes,
     /// Who is still to be told, across a change of the configuration and across a crash.
     pub pending: Pending,
@@ -35,15 +35,13 @@ pub struct Setup {
     pub child: Option<SignalChild>,
     /// Notifications wait until this is true: a server that is starting would miss them.
     pub ready: watch::Receiver<bool>,
-    /// Environment variables that commands do not inherit: credentials.
-    pub hidden: Vec<OsString>,
 }
 
 impl Setup {
     /// No child, ready at once, everything inherited.
     pub fn new(processes: Processes, pending: Pending) -> Self {
         // The value stays readable when its sender is gone.
-        Self { processes, pending, child: None, ready: watch::channel(true).1, hidden: Vec::new() }
+        Self { processes, pending, child: None, ready: watch::channel(true).1 }
     }
 }
 

@@ -127,7 +127,7 @@ impl Remembered {
         remove_all_leftovers(&self.directory);
         let mut temporary = Temporary::create(&self.directory, &self.name)?;
         temporary.fill(&serde_json::to_vec(&record)?)?;
-        temporary.rename(&self.directory.join(&self.name))
+        temporary.rename(&self.name)
     }
 
     /// Nothing has changed since it was saved, and it is as certain.

@@ -23,6 +23,11 @@ impl Seldom {
         self.due()
     }
 
+    /// Has the next one said at once: it ends what was complained about.
+    pub(crate) fn end_pause(&mut self) {
+        self.next = None;
+    }
+
     /// Returns how often it happened since the last line, when that is still to be said and it is time to.
     pub(crate) fn due(&mut self) -> Option<u64> {
         let now = Instant::now();

@@ -55,6 +55,8 @@ pub struct NotifyStatus {
     pub name: String,
     /// The files of which it has still to tell. Empty: everything that was written is applied.
     pub pending: Vec<PathBuf>,
+    /// Notified, and `verify` has not passed since: what was written is not applied, as far as is known.
+    pub unverified: bool,
     /// How often it was tried.
     pub runs: u64,
     /// When it last succeeded; as seconds since 1970 when it is serialised.

@@ -25,12 +25,14 @@ fn main() -> Any<()> {
     match std::env::var(ROLE).as_deref() {
         Ok("crash") => runtime.block_on(crash(&directory)),
         Ok("churn") => runtime.block_on(churn(&directory)),
+        Ok("linked") => runtime.block_on(linked(&directory)),
         Ok("nobody") => runtime.block_on(nobody(&directory)),
         Ok(role) => Err(format!("there is no role {role}").into()),
         Err(_) => {
             let trials = vec![
                 trial("a_crash_between_writing_and_telling_is_made_up_for", killed_while_telling),
                 trial("killed_at_any_moment_the_file_is_whole_and_told_of", killed_at_any_moment),
+                trial("links_are_followed_by_whose_they_are", links_of_others),
                 trial("without_the_right_to_replace_a_file_it_is_written_in_place", without_rights),
             ];
             libtest_mimic::run(&Arguments::from_args(), trials).exit()
@@ -223,5 +225,43 @@ fn without_rights(directory: &Path) -> Any<()> {
         let others = fs::metadata(directory.join("open/others-file"))?;
         check((others.uid(), others.mode() & 0o777) == (0, 0o666), || format!("{others:?}"))?;
         check(names(&directory.join("open"))?.len() == 1, || "a temporary file is left".into())
+    })
+}
+
+/// The role: writes through links in a directory where everybody may put them, and says how it went.
+async fn linked(directory: &Path) -> Any<()> {
+    let memberships = Memberships::new();
+    list(&memberships, "new")?;
+    let file = |name: &&str| FileSpec::new(FileKind::Lines, ["db"], directory.join("shared").join(name));
+    let files: Vec<_> = ["own", "roots", "others"].iter().map(file).collect();
+    let setup = Setup::new(Processes::start()?, Pending::in_memory());
+    let prepared = Handlers::new(&files, &[], setup)?.prepare(&memberships).await;
+    println!("{:?}", prepared.iter().map(|prepared| prepared.result.is_ok()).collect::<Vec<_>>());
+    println!("{}", prepared[2].result.as_ref().err().ok_or("the link of another user was followed")?);
+    Ok(())
+}
+
+fn links_of_others(directory: &Path) -> Any<()> {
+    fs::set_permissions(directory, Permissions::from_mode(0o755))?;
+    for (name, mode) in [("shared", 0o1777), ("targets", 0o777)] {
+        fs::create_dir(directory.join(name))?;
+        fs::set_permissions(directory.join(name), Permissions::from_mode(mode))?;
+    }
+    for (name, owner) in [("own", 65534), ("roots", 0), ("others", 4321)] {
+        let link = directory.join("shared").join(name);
+        std::os::unix::fs::symlink(directory.join("targets").join(name), &link)?;
+        std::os::unix::fs::lchown(&link, Some(owner), None)?;
+    }
+    block_on(async {
+        let through = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+        let command = role("linked", directory, &through)?;
+        let outcome = Processes::start()?.run_to_end(command, Duration::from_secs(25)).await?;
+        check(outcome.success(), || format!("(this test needs root) {outcome:?} {}", outcome.stderr.text()))?;
+        let said = outcome.stdout.text().into_owned();
+        check(said.starts_with("[true, true, false]\n"), || said.clone())?;
+        check(said.contains("symbolic link of user 4321"), || said.clone())?;
+        let mut targets = names(&directory.join("targets"))?;
+        targets.sort();
+        check(targets == ["own", "roots"].map(|name| directory.join("targets").join(name)), || format!("{targets:?}"))
     })
 }

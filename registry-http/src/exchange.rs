@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use registry_address::Server;
-use registry_core::Error;
+use registry_core::{Error, ErrorKind};
 use reqwest::header::HOST;
 use reqwest::{Method, RequestBuilder, Response};
 use tokio::time::timeout;
@@ -67,13 +67,15 @@ impl Endpoints {
     /// Reads the rest of an answer. Its parts may be a time limit apart; the whole call has its own limit.
     pub async fn body(&self, at: Server, about: &str, response: &mut Response) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
+        if response.content_length().is_some_and(|length| length > BODY_LIMIT as u64) {
+            return Err(too_large(&self.label(at), about));
+        }
         loop {
             let late = |_| late(&self.label(at), about, self.limit());
             let part = timeout(self.limit(), response.chunk()).await.map_err(late)?;
             let Some(part) = part.map_err(|error| self.transport(at, about, error))? else { return Ok(body) };
             if body.len() + part.len() > BODY_LIMIT {
-                let what = format!("the answer is longer than {} MiB", BODY_LIMIT >> 20);
-                return Err(Failure::Doubtful(unexpected(&self.label(at), about, what)));
+                return Err(too_large(&self.label(at), about));
             }
             body.extend_from_slice(&part);
         }
@@ -82,4 +84,13 @@ impl Endpoints {
     fn transport(&self, at: Server, about: &str, error: reqwest::Error) -> Failure {
         transport(&self.label(at), about, self.lost, self.clients.fault().as_deref(), error)
     }
+}
+
+/// Nobody asks again: every endpoint would send as much.
+fn too_large(label: &str, about: &str) -> Failure {
+    let limit = BODY_LIMIT >> 20;
+    let message = format!(
+        "{label}: {about}: the answer is longer than {limit} MiB: divide the directory, or write smaller values"
+    );
+    Failure::Final(Error::new(ErrorKind::TooLarge, message))
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use processes::Processes;
-
 use crate::arguments::Global;
-use crate::configuration::{ProbeSpec, Target};
+use crate::configuration::{Configuration, ProbeSpec, Target};
 use crate::exit::{ERROR, Failure, OK, Outcome};
 use crate::probing::ask;
+use crate::withheld;
 
 pub(super) async fn run(global: &Global, target: &str, command: Vec<String>) -> Outcome {
     let target = match (target, target.strip_prefix("tcp://")) {
@@ -21,7 +20,7 @@ pub(super) async fn run(global: &Global, target: &str, command: Vec<String>) -> 
         }
     };
     target.check().map_err(Failure::usage)?;
-    let processes = Processes::start().map_err(|error| Failure::new(ERROR, format!("cannot start: {error}")))?;
+    let processes = withheld::processes(&Configuration::load_if_possible(global)?)?;
     let probe = ProbeSpec { target, timeout: global.timeout.unwrap_or(Duration::from_secs(5)) };
     ask(&probe, &processes).await.map_err(|problem| Failure::new(ERROR, problem))?;
     Ok(OK)

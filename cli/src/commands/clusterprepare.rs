@@ -13,7 +13,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(super) async fn run(session: Session, cluster: &str) -> Outcome {
     session.configuration.watch(cluster)?;
     let wanted = session.configuration.files_of(cluster);
-    let mut handlers = files::check(&session.configuration, &wanted, &[], files::setup(&session.configuration, None)?)?;
+    let mut handlers =
+        files::check(&session.configuration, &wanted, &[], files::legacy_setup(&session.configuration)?)?;
     // A file may show other clusters as well; they are listed too, and the index printed is that of this one.
     let watches = session.configuration.watches_with(cluster, &handlers.clusters())?;
     let (memory, patience) = (session.memory.clone(), session.patience(PATIENCE));

@@ -52,7 +52,7 @@ pub(super) async fn run(session: Session, words: Words) -> Outcome {
         return Err(Failure::configuration(message));
     }
     let notify = NotifySpec::exec(COMMAND, command);
-    let setup = files::setup(&session.configuration, None)?;
+    let setup = files::legacy_setup(&session.configuration)?;
     let handlers = files::check(&session.configuration, &wanted, &[notify], setup)?;
     let watches = session.configuration.watches_with(&cluster, &handlers.clusters())?;
     // The reader has started with what `clusterprepare` wrote. Whatever differs from that by now, and whatever changes from

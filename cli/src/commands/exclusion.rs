@@ -5,7 +5,6 @@ mod arguments;
 use std::pin::Pin;
 use std::time::Duration;
 
-use processes::Processes;
 use registry::{DEFAULT_TTL, Dir, Error, ErrorKind, Scope};
 use registry_recipes::{Election, Guard};
 use serde_json::json;
@@ -15,7 +14,7 @@ pub(crate) use arguments::{Elect, Exclusive, Lock};
 
 use crate::arguments::Format;
 use crate::connecting::Session;
-use crate::exit::{ERROR, Failure, LOST, NOT_FOUND, OK, Outcome, TIMEOUT, UNAVAILABLE, code_of};
+use crate::exit::{Failure, LOST, NOT_FOUND, OK, Outcome, TIMEOUT, UNAVAILABLE, code_of};
 use crate::holding::{Ended, attend, start};
 use crate::output::print_line;
 use crate::patience::{FOR_EVER, patiently};
@@ -71,7 +70,7 @@ async fn hold(
         return Err(Failure::usage("name the command after `--`; to see who leads, use `elect NAME --show`"));
     }
     let mut termination = Termination::listen()?;
-    let processes = Processes::start().map_err(|error| Failure::new(ERROR, format!("cannot start: {error}")))?;
+    let processes = session.processes()?;
     let mut signal = 0;
     let scope = Scope::from(dir);
     // A small question first, which is repeated until the registry answers, and says so.

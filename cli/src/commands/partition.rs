@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(global: Global, arguments: PartitionArguments) -> Outcome {
-    let job = Job::new(&arguments)?;
+    let job = Job::new(&arguments, &global)?;
     let mut termination = Termination::listen()?;
     let Some(part) = join(global, &arguments, &mut termination).await? else {
         return Ok(if job.is_some() { TERMINATED } else { OK });

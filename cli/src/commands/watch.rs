@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::configuration::WatchSpec;
 use crate::connecting::Session;
-use crate::exit::{ERROR, Failure, OK, Outcome, UNAVAILABLE};
+use crate::exit::{Failure, OK, Outcome, UNAVAILABLE};
 use crate::following::{View, say};
 use crate::output::print_line;
 use crate::shown;
@@ -40,7 +40,7 @@ pub(super) async fn run(
         if command.is_empty() {
             print_events(&watch, events).await
         } else {
-            run_command(&watch, events, &command).await
+            run_command(session.processes()?, &watch, events, &command).await
         }
     };
     tokio::select! {
@@ -70,8 +70,7 @@ async fn print_events(watch: &WatchSpec, mut events: Subscription) -> Outcome {
 }
 
 /// Runs the command for the newest state: at most one at a time, until one succeeds.
-async fn run_command(watch: &WatchSpec, mut events: Subscription, argv: &[String]) -> Outcome {
-    let processes = Processes::start().map_err(|error| Failure::new(ERROR, format!("cannot start: {error}")))?;
+async fn run_command(processes: Processes, watch: &WatchSpec, mut events: Subscription, argv: &[String]) -> Outcome {
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
     let (mut members, mut view, mut due) = (BTreeMap::new(), View::default(), false);
     let mut index = Index::default();

@@ -3,6 +3,8 @@
 use std::env;
 use std::fs;
 
+use crate::withheld;
+
 /// Replaces the references in double-quoted strings, and nowhere else: not in comments, not in literal strings.
 ///
 /// What is put in is escaped, so that it can neither end the string nor add a key. Lines stay where they are, so that an
@@ -11,6 +13,11 @@ use std::fs;
 /// # Errors
 /// The line and what is wrong with the reference; never a value.
 pub(super) fn interpolate(text: &str) -> Result<String, String> {
+    interpolate_with(text, value)
+}
+
+/// The same, with what `value` makes of each reference.
+pub(super) fn interpolate_with(text: &str, value: impl Fn(&str) -> Result<String, String>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let (mut place, mut line) = (Place::Outside, 1);
     let mut rest = text;
@@ -69,6 +76,10 @@ fn value(reference: &str) -> Result<String, String> {
         return Err("write ${VARIABLE}, ${VARIABLE:-default} or ${file:/path}".into());
     }
     let found = env::var_os(name).filter(|value| !value.is_empty());
+    if found.is_none() && withheld::missing().iter().any(|missing| missing == name) {
+        // Not even a default: whoever wrote the file means the variable.
+        return Err(withheld::taken_away(name));
+    }
     match (found, default) {
         (Some(value), _) => value.into_string().map_err(|_| format!("the variable {name} is not UTF-8")),
         (None, Some(default)) => Ok(default.to_owned()),

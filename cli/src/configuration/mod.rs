@@ -7,6 +7,7 @@ mod interpolate;
 mod original;
 mod own;
 mod probe;
+mod secrets;
 mod unknown;
 mod written;
 
@@ -22,6 +23,7 @@ pub(crate) use written::ChildSpec;
 
 use crate::arguments::{Global, Own};
 use crate::exit::{Failure, NOT_FOUND, Outcome};
+use crate::withheld;
 
 /// Where clusters without a path of their own live.
 const CLUSTERS: &str = "/clusters";
@@ -39,6 +41,12 @@ pub(crate) struct Configuration {
     pub(crate) watches: Vec<WatchSpec>,
     pub(crate) notifies: Vec<NotifySpec>,
     pub(crate) files: Vec<FileSpec>,
+    /// Variables that commands inherit although they hold a secret of the registry.
+    pub(crate) pass_env: Vec<String>,
+    /// The variables that the registry's URL refers to.
+    pub(crate) url_variables: Vec<String>,
+    /// Those of them that stand where a user and a password are.
+    pub(crate) url_secrets: Vec<String>,
     /// Where it was read from.
     pub(crate) path: Option<PathBuf>,
 }
@@ -80,17 +88,36 @@ impl Configuration {
             Some(path) => path.clone(),
             None => match usual() {
                 Some(path) => path,
-                None => return Ok(Self::default()),
+                None => return Self::default().with_passed(global).map_err(Failure::usage),
             },
         };
         let wrong = |problem: String| Failure::configuration(format!("{}: {problem}", path.display()));
         let text = read(&path).map_err(wrong)?;
+        let references = secrets::of_registry(&text);
         let text = interpolate::interpolate(&text).map_err(wrong)?;
         let is_json = text.trim_start().starts_with('{');
         let mut configuration = if is_json { original::read(&text) } else { written::read(&text) }.map_err(wrong)?;
         configuration.check().map_err(wrong)?;
+        (configuration.url_variables, configuration.url_secrets) = references;
+        if !configuration.registry.as_deref().is_some_and(withheld::has_password) {
+            // A user alone is no secret.
+            configuration.url_secrets.clear();
+        }
+        withheld::check_names(&configuration.pass_env, &configuration.url_variables).map_err(wrong)?;
         configuration.path = Some(path);
-        Ok(configuration)
+        configuration.with_passed(global).map_err(Failure::usage)
+    }
+
+    /// Adds the variables that the command line gives back.
+    fn with_passed(mut self, global: &Global) -> Result<Self, String> {
+        withheld::check_names(&global.pass_env, &self.url_variables)?;
+        self.pass_env.extend(global.pass_env.iter().cloned());
+        Ok(self)
+    }
+
+    /// For commands that need no configuration: what it says of secrets is respected where it can be read.
+    pub(crate) fn load_if_possible(global: &Global) -> Outcome<Self> {
+        Self::load(global).or_else(|_| Self::default().with_passed(global).map_err(Failure::usage))
     }
 
     /// What to register: what the command line says, else what the file says. Checked as far as can be known without asking

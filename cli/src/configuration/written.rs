@@ -16,6 +16,8 @@ struct Written {
     version: Option<u32>,
     registry: Option<Registry>,
     #[serde(default)]
+    pass_env: Vec<String>,
+    #[serde(default)]
     child: ChildSpec,
     #[serde(rename = "self")]
     own: Option<Own>,
@@ -136,7 +138,8 @@ pub(super) fn read(text: &str) -> Result<Configuration, String> {
         watches,
         notifies: written.notify,
         files: written.file,
-        path: None,
+        pass_env: written.pass_env,
+        ..Configuration::default()
     })
 }
 

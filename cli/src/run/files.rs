@@ -4,23 +4,23 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::DirBuilderExt;
 
-use processes::Processes;
 use registry_handlers::{FileSpec, Handlers, Memberships, NotifySpec, Outcome as Written, Pending, Setup, SignalChild};
 
 use crate::configuration::Configuration;
 use crate::exit::{ERROR, Failure, Outcome};
 use crate::runtime;
-
-/// Commands that are run for the files do not get these: they may hold credentials.
-const HIDDEN: [&str; 4] = ["CLUSTER_CONTROL_REGISTRY", "ETCDCTL_PASSWORD", "ETCDCTL_USER", "ETCDCTL_AUTH_JWT_TOKEN"];
+use crate::withheld;
 
 /// Starts the one place that waits for processes, and remembers on disk, where there is one, who is still to be told.
 pub(crate) fn setup(configuration: &Configuration, child: Option<SignalChild>) -> Outcome<Setup> {
-    let processes = Processes::start().map_err(|error| Failure::new(ERROR, format!("cannot start: {error}")))?;
-    let mut setup = Setup::new(processes, pending(configuration));
+    let mut setup = Setup::new(withheld::processes(configuration)?, pending(configuration));
     setup.child = child;
-    setup.hidden = HIDDEN.map(Into::into).into();
     Ok(setup)
+}
+
+/// The same for the commands of the original scripts, whose commands inherit everything.
+pub(crate) fn legacy_setup(configuration: &Configuration) -> Outcome<Setup> {
+    Ok(Setup::new(withheld::everything_inherited()?, pending(configuration)))
 }
 
 /// Checks files and notifications as a whole.

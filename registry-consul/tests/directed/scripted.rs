@@ -186,3 +186,16 @@ async fn the_token_is_in_the_header_only() {
         assert!(headers.to_ascii_lowercase().contains("x-consul-token: canary"), "{headers}");
     }
 }
+
+/// It is not read to its limit first, and said as what it is.
+#[tokio::test]
+async fn a_directory_that_is_too_large_is_called_so() {
+    let server = Scripted::start(|_, _| {
+        let head = "HTTP/1.1 200 OK\r\nX-Consul-Index: 5\r\nConnection: close\r\nContent-Length";
+        format!("{head}: {}\r\n\r\n[", 70 << 20)
+    })
+    .await;
+    let error = registry(server.endpoint()).list(&dir("/a")).await.expect_err("too large");
+    assert!(error.kind() == ErrorKind::TooLarge && error.to_string().contains("64 MiB"), "{error}");
+    assert_eq!(server.seen().len(), 1, "it was asked again");
+}

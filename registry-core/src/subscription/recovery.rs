@@ -263,7 +263,8 @@ impl Recovery {
 
     /// `BackingOff`: says so, waits, and goes on.
     async fn back_off(&mut self, error: Error, then: State) -> State {
-        let refused = error.is_refusal();
+        // A directory that has grown beyond what can be read may shrink again.
+        let refused = error.is_refusal() || error.kind() == ErrorKind::TooLarge;
         let mendable = error.is_transient() || (refused && self.established);
         if !mendable {
             self.feed().fail(&error);

@@ -227,7 +227,7 @@ async fn a_server_without_v2_says_how_to_switch_it_on() {
     }
 }
 
-/// What does not end is cut off: a list of more than 64 MiB.
+/// A list of more than 64 MiB is not read, and the limit is told as one.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endless_list_is_cut_off() {
     let value = "x".repeat(1 << 20);
@@ -239,5 +239,6 @@ async fn an_endless_list_is_cut_off() {
     let registry =
         registry_etcd_v2::connect(Address::new(&SCHEME, [server.endpoint()])).expect("a valid configuration");
     let error = registry.list(&dir("/a")).await.expect_err("too long");
-    assert!(error.kind() == ErrorKind::Unexpected && error.to_string().contains("64 MiB"), "{error}");
+    assert!(error.kind() == ErrorKind::TooLarge && error.to_string().contains("64 MiB"), "{error}");
+    assert_eq!(server.asked().len(), 1, "every endpoint would say the same");
 }

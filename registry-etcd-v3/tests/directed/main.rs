@@ -85,6 +85,8 @@ fn main() -> ExitCode {
             finding_3_a_compaction_exactly_at_a_delete_leaves_no_ghost,
             findings_5_and_6_ten_thousand_members,
             finding_5_large_values,
+            a_directory_of_70_mb_is_listed,
+            a_directory_of_200_000_entries_is_refused_as_such,
             row_3_17_only_a_truthful_server_moves_the_bookmark,
             row_3_17_a_watch_of_an_idle_server_stays_alive,
             row_3_19_a_wiped_server_is_another_history,

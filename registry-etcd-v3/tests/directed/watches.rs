@@ -8,7 +8,7 @@ use registry_etcd_v3::EtcdV3;
 use test_servers::{Etcd, Version};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{admin, changes, compact, dir, fill, key, next, on, refused, ttl, value};
+use crate::support::{admin, begun, changes, compact, dir, fill, key, next, on, refused, ttl, value};
 
 pub(crate) async fn row_3_12_a_compaction_while_away_is_a_gap() {
     for version in Version::ALL {
@@ -113,6 +113,45 @@ pub(crate) async fn finding_5_large_values() {
     for _ in 0..100 {
         assert_eq!(changes(&mut watch).await.unwrap().changes.len(), 1);
     }
+}
+
+/// Others may write values of up to 1.5 MiB. A page of them that cannot be read is asked for with fewer entries, and the server
+/// is not asked to build it again and again.
+pub(crate) async fn a_directory_of_70_mb_is_listed() {
+    const LARGE: usize = 50;
+    const SMALL: usize = 45;
+    let etcd = Etcd::start(Version::V3_5).await.unwrap();
+    let (registry, mut admin) = (on(&etcd.endpoint()), admin(&etcd).await);
+    let scope = Scope::from(dir());
+    for number in 0..LARGE {
+        admin.put(key(&format!("m{number:02}")).as_str(), vec![b'v'; 1_400_000], None).await.unwrap();
+    }
+    let list = async || {
+        let before = begun(&etcd, "Range").await;
+        let listed = registry.list(&scope).await.unwrap();
+        let large = listed.entries.iter().filter(|entry| entry.value.len() == 1_400_000).count();
+        assert_eq!(large, LARGE);
+        (listed.entries.len(), begun(&etcd, "Range").await - before)
+    };
+    // 40, and the rest 4 by 4.
+    assert_eq!(list().await, (LARGE, 4));
+    fill(&mut admin, (0..SMALL).map(|number| format!("a{number:02}")), b"v").await;
+    // 40; then 320, 160, 80 of which 70 MB would come, and 40; and the rest 4 by 4.
+    assert_eq!(list().await, (LARGE + SMALL, 9));
+    let mut events = Arc::new(registry).subscribe(dir());
+    let first = timeout(Duration::from_secs(20), events.next()).await.expect("in time").expect("an event").unwrap();
+    assert!(matches!(&first, Event::Snapshot { snapshot, .. } if snapshot.entries.len() == LARGE + SMALL), "{first:?}");
+}
+
+/// Nobody reads half of it, which costs the server most of a second each time.
+pub(crate) async fn a_directory_of_200_000_entries_is_refused_as_such() {
+    let etcd = Etcd::start(Version::V3_5).await.unwrap();
+    let (registry, mut admin) = (on(&etcd.endpoint()), admin(&etcd).await);
+    fill(&mut admin, (0..200_000).map(|number| format!("m{number:06}")), b"v").await;
+    let before = begun(&etcd, "Range").await;
+    let error = registry.list(&Scope::from(dir())).await.expect_err("too many");
+    assert!(error.kind() == ErrorKind::TooLarge && error.to_string().contains("200000"), "{error}");
+    assert_eq!(begun(&etcd, "Range").await - before, 1, "it was read all the same");
 }
 
 pub(crate) async fn row_3_17_only_a_truthful_server_moves_the_bookmark() {

@@ -8,7 +8,6 @@ use processes::{Command, Input, Output, Processes};
 
 use crate::check::said;
 use crate::news::Message;
-use crate::spec::NotifySpec;
 use crate::text::shown;
 
 /// How much of each output is kept.
@@ -21,16 +20,15 @@ pub(super) struct Exec {
 }
 
 impl Exec {
-    pub(super) fn new(spec: &NotifySpec, hidden: &[OsString]) -> Result<Self, String> {
-        let argv = spec.argv.as_deref().unwrap_or_default();
+    /// `key` is where the argument list is written.
+    pub(super) fn new(key: &str, argv: &[String]) -> Result<Self, String> {
         let [program, arguments @ ..] = argv else {
-            return Err("`argv` is missing: the program and its arguments".to_owned());
+            return Err(format!("`{key}` is missing: the program and its arguments"));
         };
         if program.is_empty() {
-            return Err("the program in `argv` is empty".to_owned());
+            return Err(format!("the program in `{key}` is empty"));
         }
         let command = Command::new(program).args(arguments).stdout(OUTPUT).stderr(OUTPUT);
-        let command = hidden.iter().fold(command, Command::remove_env);
         Ok(Self { program: shown(program, 100), command })
     }
 

@@ -10,7 +10,7 @@ use processes::{Processes, Signal};
 use registry_core::Backoff;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::error::{Error, Result};
 use crate::handlers::{Setup, SignalChild};
@@ -25,11 +25,15 @@ use exec::Exec;
 const SETTLE: Duration = Duration::from_millis(20);
 /// The longest wait for files that change all the time.
 const SETTLE_MAX: Duration = Duration::from_secs(1);
+/// The waits between two looks whether a notification had its effect.
+const VERIFY_BASE: Duration = Duration::from_millis(50);
+const VERIFY_MAX: Duration = Duration::from_secs(1);
 
 /// One notification.
 pub(crate) struct Notifier {
     spec: NotifySpec,
     action: Action,
+    verify: Option<Exec>,
 }
 
 enum Action {
@@ -43,9 +47,13 @@ impl Notifier {
     /// # Errors
     /// `Config`.
     pub(crate) fn new(spec: &NotifySpec, setup: &Setup) -> Result<Self> {
-        let action =
-            Action::new(spec, setup).map_err(|what| Error::config(format!("notification {:?}: {what}", spec.name)))?;
-        Ok(Self { spec: spec.clone(), action })
+        let wrong = |what: String| Error::config(format!("notification {:?}: {what}", spec.name));
+        let action = Action::new(spec, setup).map_err(wrong)?;
+        let verify = spec.verify.as_deref().map(|argv| Exec::new("verify", argv)).transpose().map_err(wrong)?;
+        if spec.verify_within.is_zero() {
+            return Err(wrong("`verify_within` must be longer than nothing".to_owned()));
+        }
+        Ok(Self { spec: spec.clone(), action, verify })
     }
 
     pub(crate) fn spec(&self) -> &NotifySpec {
@@ -73,7 +81,7 @@ impl Notifier {
             loop {
                 tokio::select! {
                     () = self.wait_for_work(&pending) => break,
-                    () = notified.wait() => say_notified(&self.spec.name, 0, notified.due()),
+                    () = notified.wait() => say_notified(&self.spec.name, 0, self.verify.is_some(), notified.due()),
                 }
             }
             // The one who says that the child is ready is gone without having said so: it never will be.
@@ -88,9 +96,14 @@ impl Notifier {
             }
             let started = Instant::now();
             earliest = started + self.spec.min_interval;
-            let result = self.attempt(&due, &processes).await;
+            let message = Message::new(due.iter().map(|(dest, (_, news))| (dest, &**news)));
+            let mut result = self.attempt(&message, &processes).await;
+            if let (Ok(()), Some(verify)) = (&result, &self.verify) {
+                status.send_modify(|status| status.unverified = true);
+                result = self.verify(verify, &message, &due, &pending, &processes).await;
+            }
             let failed = result.is_err();
-            status.send_modify(|status| tell(status, result, &mut notified));
+            status.send_modify(|status| tell(status, result, self.verify.is_some(), &mut notified));
             if failed {
                 self.pause(&pending, &due, started, &mut backoff).await;
             } else {
@@ -118,13 +131,36 @@ impl Notifier {
         }
     }
 
-    async fn attempt(&self, due: &Due, processes: &Processes) -> Result<(), String> {
-        let message = Message::new(due.iter().map(|(dest, (_, news))| (dest, &**news)));
+    async fn attempt(&self, message: &Message, processes: &Processes) -> Result<(), String> {
         match &self.action {
             Action::Signal(signal, child) => child(*signal),
-            Action::Exec(exec) => exec.run(&message, self.spec.timeout, processes).await,
+            Action::Exec(exec) => exec.run(message, self.spec.timeout, processes).await,
             #[cfg(feature = "http")]
-            Action::Http(http) => http.post(&message, self.spec.timeout).await,
+            Action::Http(http) => http.post(message, self.spec.timeout).await,
+        }
+    }
+
+    /// Asks whether the notification had its effect, until it had, there is newer content to be told of, or it has had its time.
+    async fn verify(
+        &self,
+        verify: &Exec,
+        message: &Message,
+        due: &Due,
+        pending: &Pending,
+        processes: &Processes,
+    ) -> Result<(), String> {
+        let deadline = Instant::now() + self.spec.verify_within;
+        let mut backoff = Backoff::new(VERIFY_BASE, VERIFY_MAX);
+        let mut changes = pending.changes();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).max(VERIFY_BASE);
+            let Err(problem) = verify.run(message, left, processes).await else { return Ok(()) };
+            let next = Instant::now() + backoff.next_wait();
+            let newer =
+                async { while is_same(&pending.due(&self.spec.name), due) && changes.changed().await.is_ok() {} };
+            if next >= deadline || timeout_at(next, newer).await.is_ok() {
+                return Err(format!("written and notified, but not applied: `verify` says: {problem}"));
+            }
         }
     }
 }
@@ -148,7 +184,7 @@ impl Action {
                 let child = setup.child.clone().ok_or("there is no child here that a signal could be sent to")?;
                 Ok(Self::Signal(signal, child))
             }
-            NotifyKind::Exec => Exec::new(spec, &setup.hidden).map(Self::Exec),
+            NotifyKind::Exec => Exec::new("argv", spec.argv.as_deref().unwrap_or_default()).map(Self::Exec),
             #[cfg(feature = "http")]
             NotifyKind::Http => http::Http::new(spec).map(Self::Http),
             #[cfg(not(feature = "http"))]
@@ -177,18 +213,23 @@ fn is_same(due: &Due, tried: &Due) -> bool {
 }
 
 /// That it was told, so many times; `failures` is how often the last one had to be tried again.
-fn say_notified(notify: &str, failures: u32, times: Option<u64>) {
+fn say_notified(notify: &str, failures: u32, verified: bool, times: Option<u64>) {
     if let Some(times) = times {
-        tracing::info!(notify, failures, times = Some(times).filter(|times| *times > 1), "notified");
+        let what = if verified { "notified, and applied" } else { "notified" };
+        tracing::info!(notify, failures, times = Some(times).filter(|times| *times > 1), "{what}");
     }
 }
 
 /// One line for each transition.
-fn tell(status: &mut NotifyStatus, result: Result<(), String>, notified: &mut Seldom) {
+fn tell(status: &mut NotifyStatus, result: Result<(), String>, verified: bool, notified: &mut Seldom) {
     status.runs += 1;
     match result {
         Ok(()) => {
-            say_notified(&status.name, status.attempts, notified.happened());
+            if status.error.is_some() {
+                notified.end_pause();
+            }
+            say_notified(&status.name, status.attempts, verified, notified.happened());
+            status.unverified = false;
             status.succeeded = Some(SystemTime::now());
             status.error = None;
             status.attempts = 0;

@@ -63,7 +63,7 @@ pub(super) fn save(directory: &Path, dest: &Path, pending: &BTreeSet<String>) ->
     let mut temporary = Temporary::create(directory, path.file_name().unwrap_or_default())?;
     temporary.fill(&serde_json::to_vec(&record)?)?;
     temporary.file().sync_all()?;
-    temporary.rename(&path)?;
+    temporary.rename(path.file_name().unwrap_or_default())?;
     File::open(directory)?.sync_all()
 }
 

@@ -59,10 +59,7 @@ impl Renderer {
             FileKind::Json => Self::Json(spec.shape.unwrap_or_default()),
             FileKind::Template => {
                 let missing = || Error::config("a file of kind `template` needs `src`, the path of its template");
-                Self::Template(Box::new(Template::load(
-                    spec.src.as_deref().ok_or_else(missing)?,
-                    spec.watch.len() == 1,
-                )?))
+                Self::Template(Box::new(Template::load(spec.src.as_deref().ok_or_else(missing)?, spec)?))
             }
             FileKind::Env => Self::Env.named(&spec.watch, env::check)?,
             FileKind::Lines => Self::Lines,

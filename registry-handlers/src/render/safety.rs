@@ -9,7 +9,7 @@ use registry_core::{Bytes, Name};
 use super::Renderer;
 use crate::members::Members;
 use crate::model::Model;
-use crate::spec::Shape;
+use crate::spec::{FileKind, FileSpec, Shape};
 
 /// A model as the registry would give it: sorted, and with names that it allows.
 pub(super) fn model(clusters: &[(&str, &[(&str, &str)])]) -> Model {
@@ -49,6 +49,46 @@ fn models() -> impl Strategy<Value = Model> {
         let members = members.into_iter().map(|(name, value)| (Name::new(&name).unwrap(), Bytes::from(value)));
         Model { clusters: [("db".to_owned(), members.collect())].into() }
     })
+}
+
+fn spec() -> FileSpec {
+    FileSpec::new(FileKind::Template, ["db"], "/nowhere/x")
+}
+
+/// The parameters of a line of nginx's configuration, as its `ngx_conf_read_token` reads them.
+fn nginx_words(line: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut rest = line.chars();
+    loop {
+        match rest.next()? {
+            ' ' => {}
+            ';' => return rest.next().is_none().then_some(words),
+            '"' => {
+                let mut word = String::new();
+                loop {
+                    match rest.next()? {
+                        '"' => break,
+                        '\\' => match rest.next()? {
+                            c @ ('"' | '\'' | '\\') => word.push(c),
+                            't' | 'r' | 'n' => return None,
+                            c => word.extend(['\\', c]),
+                        },
+                        // It would be the name of a variable.
+                        '$' => return None,
+                        c => word.push(c),
+                    }
+                }
+                words.push(word);
+            }
+            c if c.is_ascii_alphanumeric() => {
+                let word: String =
+                    std::iter::once(c).chain(rest.clone().take_while(char::is_ascii_alphanumeric)).collect();
+                rest.nth(word.len().checked_sub(2)?);
+                words.push(word);
+            }
+            _ => return None,
+        }
+    }
 }
 
 fn text(renderer: &Renderer, model: &Model, existing: &str) -> String {
@@ -127,7 +167,7 @@ proptest! {
         let path = directory.path().join("t.j2");
         let each = "{% for m in members %}V{{ loop.index0 }}={{ m.value|quote }}\nJ{{ loop.index0 }}={{ m|json|quote }}\n{% endfor %}";
         std::fs::write(&path, each).unwrap();
-        let renderer = Renderer::Template(Box::new(super::Template::load(&path, true).unwrap()));
+        let renderer = Renderer::Template(Box::new(super::Template::load(&path, &spec()).unwrap()));
         let (members, text) = (&model.clusters["db"], text(&renderer, &model, ""));
         // Whoever holds a control character is left out.
         let kept = text.lines().count() / 2;
@@ -141,6 +181,33 @@ proptest! {
             // A value that is JSON is written anew, in its shortest form.
             let value = member.data().as_ref().map_or_else(|| member.value().into_owned(), ToString::to_string);
             prop_assert_eq!(&pair[0], &value);
+        }
+    }
+
+    /// Whatever a value holds, it is one string of TOML and YAML, and one parameter of nginx.
+    #[test]
+    fn a_value_that_a_template_escapes_is_itself(model in models()) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("t.j2");
+        let each = "{% for m in members %}set {{ m.value|nginx }};\nv = {{ m.value|toml }}\n{{ m.value|yaml }}\n{% endfor %}";
+        std::fs::write(&path, each).unwrap();
+        let renderer = Renderer::Template(Box::new(super::Template::load(&path, &spec()).unwrap()));
+        let text = text(&renderer, &model, "");
+        let lines: Vec<_> = text.lines().collect();
+        let values = model.clusters["db"].each().map(|member| {
+            member.data().as_ref().map_or_else(|| member.value().into_owned(), ToString::to_string)
+        });
+        let mut values = values.filter(|value| !value.contains(char::is_control));
+        for three in lines.chunks(3) {
+            let words = nginx_words(three[0]);
+            let table: toml::Table = three[1].parse().unwrap();
+            let toml = table["v"].as_str().unwrap();
+            let yaml: String = serde_json::from_str(three[2]).unwrap();
+            // Those whose JSON holds a control character are left out too.
+            prop_assert!(values.any(|value| value == toml), "{:?}", three);
+            prop_assert_eq!(&yaml, toml);
+            prop_assert_eq!(words, Some(vec!["set".to_owned(), toml.replace('$', "_")]));
+            prop_assert!(!three[2].contains(['\u{2028}', '\u{2029}', '\u{feff}', '\u{7f}']), "{:?}", three);
         }
     }
 
@@ -185,7 +252,7 @@ proptest! {
         let path = directory.path().join("t.j2");
         let fields = "{{ m.value }} {{ m.data|default('') }} {{ m.host|default('') }}";
         std::fs::write(&path, format!("{{% for m in members %}}{fields}<end>\n{{% endfor %}}")).unwrap();
-        let renderer = Renderer::Template(Box::new(super::Template::load(&path, true).unwrap()));
+        let renderer = Renderer::Template(Box::new(super::Template::load(&path, &spec()).unwrap()));
         let text = text(&renderer, &model, "");
         prop_assert!(text.split_terminator('\n').all(|line| line.ends_with("<end>") && !line.contains(char::is_control)), "{:?}", text);
     }

@@ -1,6 +1,7 @@
 //! The user's own template, in the Jinja2 syntax.
 
 mod filters;
+mod lint;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use super::Skipped;
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::spec::FileSpec;
 use crate::text::shown;
 
 /// The longest template and the longest output, in bytes.
@@ -39,7 +41,7 @@ impl Template {
     ///
     /// # Errors
     /// `Config`, naming the file, and the line when it is not understood.
-    pub(super) fn load(path: &Path, alone: bool) -> Result<Self> {
+    pub(super) fn load(path: &Path, spec: &FileSpec) -> Result<Self> {
         let unreadable = |error: io::Error| Error::config(format!("cannot read the template {}: {error}", name(path)));
         let mut source = String::new();
         let file = std::fs::File::open(path).map_err(unreadable)?;
@@ -47,7 +49,8 @@ impl Template {
         if source.len() as u64 > MAX_SOURCE {
             return Err(Error::config(format!("the template {} is longer than {MAX_SOURCE} bytes", name(path))));
         }
-        Self::new(path, source, alone)
+        lint::warn(spec, path, &source);
+        Self::new(path, source, spec.watch.len() == 1)
     }
 
     fn new(path: &Path, source: String, alone: bool) -> Result<Self> {
@@ -190,12 +193,17 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
     use crate::render::safety::model;
+    use crate::spec::FileKind;
+
+    fn spec() -> FileSpec {
+        FileSpec::new(FileKind::Template, ["db"], "/nowhere/x")
+    }
 
     fn load(source: &str) -> Result<(Template, tempfile::TempDir)> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("app.j2");
         std::fs::write(&path, source).unwrap();
-        Template::load(&path, true).map(|template| (template, directory))
+        Template::load(&path, &spec()).map(|template| (template, directory))
     }
 
     fn render(source: &str, members: &[(&str, &str)]) -> Result<String> {
@@ -225,7 +233,7 @@ mod tests {
         let error = load("one\n{% if %}").map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains("app.j2:2: syntax error"), "{error}");
-        let error = Template::load(Path::new("/nowhere/x.j2"), true).map(drop).unwrap_err();
+        let error = Template::load(Path::new("/nowhere/x.j2"), &spec()).map(drop).unwrap_err();
         assert!(error.to_string().contains("cannot read the template /nowhere/x.j2"), "{error}");
     }
 

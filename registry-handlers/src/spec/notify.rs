@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::duration;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_VERIFY_WITHIN: Duration = Duration::from_secs(10);
 const DEFAULT_BASE: Duration = Duration::from_secs(1);
 const DEFAULT_MAX: Duration = Duration::from_mins(1);
 
@@ -29,6 +30,13 @@ pub struct NotifySpec {
     /// How long one attempt may take.
     #[serde(default = "default_timeout", deserialize_with = "duration::deserialize")]
     pub timeout: Duration,
+    /// A command that succeeds when what was written is in use. It is run after each notification, again and again for
+    /// [`verify_within`](Self::verify_within); if it has not succeeded by then, the attempt has failed, and the next one
+    /// notifies again. It gets what a command of the kind `exec` gets.
+    pub verify: Option<Vec<String>>,
+    /// How long a notification may take to have its effect.
+    #[serde(default = "default_verify_within", deserialize_with = "duration::deserialize")]
+    pub verify_within: Duration,
     /// How long to wait between attempts. There is no limit to their number.
     #[serde(default)]
     pub retry: Retry,
@@ -113,6 +121,8 @@ impl NotifySpec {
             argv: None,
             url: None,
             timeout: DEFAULT_TIMEOUT,
+            verify: None,
+            verify_within: DEFAULT_VERIFY_WITHIN,
             retry: Retry::default(),
             min_interval: Duration::ZERO,
             on_first: None,
@@ -134,6 +144,10 @@ impl fmt::Debug for NotifySpec {
 
 fn default_timeout() -> Duration {
     DEFAULT_TIMEOUT
+}
+
+fn default_verify_within() -> Duration {
+    DEFAULT_VERIFY_WITHIN
 }
 
 fn default_base() -> Duration {

@@ -1,10 +1,10 @@
 //! Overwriting a file that cannot be replaced.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 
-use rustix::fs::{FallocateFlags, OFlags, fallocate};
+use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
 use super::Place;
@@ -12,8 +12,7 @@ use super::Place;
 /// Writes, then cuts off what is left of a longer old content. The space is reserved first, so that a full disk is found
 /// before the first byte is overwritten; if writing fails all the same, the old content is written back.
 pub(super) fn write(place: &Place, bytes: &[u8], prepare: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-    let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&place.path)?;
+    let file = place.open()?;
     prepare(&file)?;
     let length = file.metadata()?.len();
     let wanted = bytes.len() as u64;
@@ -28,7 +27,8 @@ pub(super) fn write(place: &Place, bytes: &[u8], prepare: impl FnOnce(&File) -> 
     file.read_exact_at(&mut old, 0)?;
     if let Err(error) = overwrite(&file, bytes) {
         if let Err(error) = overwrite(&file, &old) {
-            tracing::error!(path = %place.path.display(), %error, "the old content could not be written back");
+            let path = place.directory.path().join(place.name());
+            tracing::error!(path = %path.display(), %error, "the old content could not be written back");
         }
         return Err(error);
     }

@@ -2,6 +2,7 @@
 //!
 //! Everything here blocks, and a disk may hang: call it from a thread that may block.
 
+mod directory;
 mod in_place;
 mod owner;
 mod place;
@@ -76,7 +77,7 @@ impl Writer {
 
     /// What is there now.
     pub(crate) fn look(&self) -> Result<Place> {
-        Place::find(&self.dest)
+        Place::find(&self.dest, self.wanted.owner())
     }
 
     /// Removes what an earlier run that was killed has left beside the target.
@@ -115,7 +116,7 @@ impl Writer {
     }
 
     fn beside(&self, place: &Place, bytes: &[u8]) -> io::Result<Temporary> {
-        let mut temporary = Temporary::create(&place.directory, place.name())?;
+        let mut temporary = Temporary::create_in(&place.directory, place.name())?;
         temporary.fill(bytes)?;
         self.wanted.or_those_of(place).apply(temporary.file())?;
         temporary.file().sync_all()?;
@@ -126,7 +127,7 @@ impl Writer {
     /// the file system lets it, when it is written in place).
     pub(crate) fn commit(&self, mut candidate: Candidate) -> Result<bool> {
         if let Some(temporary) = candidate.temporary.take_if(|_| candidate.rename) {
-            match temporary.rename(&candidate.place.path) {
+            match temporary.rename(candidate.place.name()) {
                 Ok(()) => {
                     candidate.place.sync_directory();
                     return Ok(true);

@@ -31,6 +31,11 @@ impl Attributes {
         })
     }
 
+    /// Who the file is to belong to, where that is said.
+    pub(super) fn owner(self) -> Option<u32> {
+        self.owner
+    }
+
     /// With those of the existing file for what is not said.
     pub(super) fn or_those_of(self, place: &Place) -> Self {
         let there = place.existing.as_ref().map(|existing| &existing.metadata);

@@ -1,18 +1,16 @@
 //! Where a file really is, and what is there now.
 
-use std::ffi::OsStr;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Seek as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
 
-use rustix::fs::OFlags;
-
+use super::directory::{self, Directory};
 use super::wrong;
 use crate::error::{Error, Result};
 
-/// As many symbolic links as the kernel follows.
-const MAX_LINKS: usize = 40;
 /// How much of a file is read at once to be compared.
 const PIECE: usize = 64 * 1024;
 /// The longest file that is read to be edited: a hosts file is much shorter.
@@ -21,8 +19,8 @@ const MAX_EDITED: u64 = 4 * 1024 * 1024;
 /// A file's place, with symbolic links resolved: a rename would replace the link itself.
 #[derive(Debug)]
 pub(crate) struct Place {
-    pub(super) path: PathBuf,
-    pub(super) directory: PathBuf,
+    pub(super) directory: Arc<Directory>,
+    name: OsString,
     pub(super) existing: Option<Existing>,
 }
 
@@ -34,22 +32,39 @@ pub(super) struct Existing {
 }
 
 impl Place {
-    pub(super) fn find(dest: &Path) -> Result<Self> {
-        let (directory, path) = resolve(dest)?;
-        let existing = match open(&path) {
+    /// `owner` is who the file is to belong to, if that is said.
+    pub(super) fn find(dest: &Path, owner: Option<u32>) -> Result<Self> {
+        let (directory, name) = directory::find(dest)?;
+        let opened = directory.read(&name).and_then(|file| Ok(Existing { metadata: file.metadata()?, file }));
+        let existing = match opened {
             Ok(existing) => Some(existing),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(wrong("cannot read what is there now", &error)),
         };
-        if existing.as_ref().is_some_and(|existing| !existing.metadata.is_file()) {
-            return Err(Error::write("there is something else that is no regular file"));
+        if let Some(Existing { metadata, .. }) = &existing {
+            if !metadata.is_file() {
+                return Err(Error::write("there is something else that is no regular file"));
+            }
+            directory.check_file(&name, metadata.uid(), owner)?;
         }
-        Ok(Self { path, directory, existing })
+        Ok(Self { directory, name, existing })
     }
 
     /// The file's own name.
     pub(super) fn name(&self) -> &OsStr {
-        self.path.file_name().unwrap_or_default()
+        &self.name
+    }
+
+    /// The file that is there now, to be written to.
+    pub(super) fn open(&self) -> io::Result<File> {
+        let file = self.directory.write(&self.name)?;
+        let metadata = file.metadata()?;
+        let is_it = |there: &Existing| (there.metadata.dev(), there.metadata.ino()) == (metadata.dev(), metadata.ino());
+        if self.existing.as_ref().is_some_and(is_it) {
+            Ok(file)
+        } else {
+            Err(io::Error::other("it was replaced in the meantime"))
+        }
     }
 
     /// Whether there is a file that is not empty.
@@ -79,40 +94,11 @@ impl Place {
     /// Makes a rename last. The file is in place already, so a failure is only told: to report it as one would write the
     /// same bytes again, find them there, and then tell nobody of the change.
     pub(super) fn sync_directory(&self) {
-        if let Err(error) = File::open(&self.directory).and_then(|directory| directory.sync_all()) {
-            tracing::warn!(directory = %self.directory.display(), %error, "a renamed file may not survive a power failure");
+        if let Err(error) = self.directory.sync() {
+            let directory = self.directory.path().display();
+            tracing::warn!(%directory, %error, "a renamed file may not survive a power failure");
         }
     }
-}
-
-fn resolve(dest: &Path) -> Result<(PathBuf, PathBuf)> {
-    let mut path = dest.to_owned();
-    for _ in 0..MAX_LINKS {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(Error::write(format!("{} is no path of a file", path.display())));
-        };
-        let directory = fs::canonicalize(parent).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                Error::write(format!("the directory {} does not exist: make it, or mount it", parent.display()))
-            }
-            _ => wrong("cannot enter its directory", &error),
-        })?;
-        let found = directory.join(name);
-        match fs::read_link(&found) {
-            Ok(target) => path = directory.join(target),
-            // No link, or nothing at all.
-            Err(_) => return Ok((directory, found)),
-        }
-    }
-    Err(Error::write("too many symbolic links"))
-}
-
-/// Does not wait for the other end if it is a pipe, and does not follow a link that appeared in the meantime.
-fn open(path: &Path) -> io::Result<Existing> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let metadata = file.metadata()?;
-    Ok(Existing { file, metadata })
 }
 
 impl Existing {

@@ -1,15 +1,16 @@
 //! A file beside the target, until it takes its place.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, flock};
 
 use super::Place;
+use super::directory::Directory;
 
 /// `.NAME.cluster-control.XXXXXXXX`: hidden, and recognised by the next run as ours.
 const MARK: &[u8] = b".cluster-control.";
@@ -23,20 +24,28 @@ const MAX_NAME: usize = 255 - 1 - MARK.len() - RANDOM;
 #[derive(Debug)]
 pub(crate) struct Temporary {
     file: File,
+    directory: Arc<Directory>,
+    name: OsString,
     path: PathBuf,
     kept: bool,
 }
 
 impl Temporary {
+    /// In a directory of which the path is trusted.
     pub(crate) fn create(directory: &Path, name: &OsStr) -> io::Result<Self> {
+        Self::create_in(&Arc::new(Directory::open(directory)?), name)
+    }
+
+    pub(super) fn create_in(directory: &Arc<Directory>, name: &OsStr) -> io::Result<Self> {
         loop {
             let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(RANDOM).collect();
             let mut own = prefix(name);
             own.extend_from_slice(random.as_bytes());
-            let path = directory.join(OsString::from_vec(own));
-            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            let name = OsString::from_vec(own);
+            match directory.create(&name) {
                 Ok(file) => {
-                    let temporary = Self { file, path, kept: false };
+                    let path = directory.path().join(&name);
+                    let temporary = Self { file, directory: Arc::clone(directory), name, path, kept: false };
                     // Not every file system has locks; then a leftover simply stays.
                     let _ = flock(&temporary.file, FlockOperation::NonBlockingLockExclusive);
                     return Ok(temporary);
@@ -51,8 +60,9 @@ impl Temporary {
         self.file.write_all(bytes)
     }
 
-    pub(crate) fn rename(mut self, target: &Path) -> io::Result<()> {
-        fs::rename(&self.path, target)?;
+    /// Takes the place of another name in the same directory.
+    pub(crate) fn rename(mut self, name: &OsStr) -> io::Result<()> {
+        self.directory.rename(&self.name, name)?;
         self.kept = true;
         Ok(())
     }
@@ -61,6 +71,7 @@ impl Temporary {
         &self.file
     }
 
+    /// For a command that is to look at it.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -69,7 +80,7 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.kept
-            && let Err(error) = fs::remove_file(&self.path)
+            && let Err(error) = self.directory.remove(&self.name)
         {
             tracing::debug!(path = %self.path.display(), %error, "cannot remove a temporary file");
         }
@@ -89,7 +100,8 @@ pub(super) fn remove_leftovers(place: &Place) {
 
 /// The same for every target in a directory of the program's own.
 pub(crate) fn remove_all_leftovers(directory: &Path) {
-    remove_where(directory, |name| {
+    let Ok(directory) = Directory::open(directory) else { return };
+    remove_where(&directory, |name| {
         let marked = name.split_at_checked(name.len().saturating_sub(RANDOM));
         marked.is_some_and(|(front, random)| name.starts_with(b".") && front.ends_with(MARK) && is_random(random))
     });
@@ -99,22 +111,21 @@ fn is_random(name: &[u8]) -> bool {
     name.len() == RANDOM && name.iter().all(u8::is_ascii_alphanumeric)
 }
 
-fn remove_where(directory: &Path, is_ours: impl Fn(&[u8]) -> bool) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    for entry in entries.flatten().filter(|entry| is_ours(entry.file_name().as_bytes())) {
-        match remove_unless_locked(&entry.path()) {
-            Ok(true) => tracing::info!(path = %entry.path().display(), "removed what an earlier run left behind"),
+fn remove_where(directory: &Directory, is_ours: impl Fn(&[u8]) -> bool) {
+    for name in directory.names().into_iter().filter(|name| is_ours(name.as_bytes())) {
+        let path = directory.path().join(&name);
+        match remove_unless_locked(directory, &name) {
+            Ok(true) => tracing::info!(path = %path.display(), "removed what an earlier run left behind"),
             Ok(false) => {}
-            Err(error) => tracing::debug!(path = %entry.path().display(), %error, "cannot remove a temporary file"),
+            Err(error) => tracing::debug!(path = %path.display(), %error, "cannot remove a temporary file"),
         }
     }
 }
 
-fn remove_unless_locked(path: &Path) -> io::Result<bool> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+fn remove_unless_locked(directory: &Directory, name: &OsStr) -> io::Result<bool> {
+    let file = directory.read(name)?;
     if !file.metadata()?.is_file() || flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         return Ok(false);
     }
-    fs::remove_file(path).map(|()| true)
+    directory.remove(name).map(|()| true)
 }

@@ -93,6 +93,86 @@ fn a_link_stays_a_link() {
     assert!(super::Writer::look(&self::writer(directory.path().join("round"), |_| {})).is_err());
 }
 
+/// A directory like `/tmp` of user 1234, with a link in it that belongs to somebody.
+fn shared(owner: u32, target: &Path, link: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o1777)).unwrap();
+    let link = directory.path().join(link);
+    symlink(target, &link).unwrap();
+    std::os::unix::fs::lchown(&link, Some(owner), None).expect("this test needs root to give a link away");
+    std::os::unix::fs::chown(directory.path(), Some(1234), None).unwrap();
+    directory
+}
+
+/// This machine's kernel may not protect links, and in-place writing would overwrite whatever they lead to.
+#[test]
+fn a_link_of_another_user_is_not_followed() {
+    let target = tempfile::tempdir().unwrap();
+    let secret = target.path().join("secret");
+    for method in [WriteMethod::Auto, WriteMethod::Rename, WriteMethod::Inplace] {
+        let write_to = |dest: PathBuf| write(&writer(dest, |spec| spec.write = method), b"new");
+        for (owner, follows) in [(4321, false), (1234, true), (0, true)] {
+            fs::write(&secret, "old").unwrap();
+            // As the file itself, and as a directory on the way to it.
+            for (link, leads_to, dest) in [("link", &*secret, "link"), ("way", target.path(), "way/secret")] {
+                let directory = shared(owner, leads_to, link);
+                fs::write(&secret, "old").unwrap();
+                let written = write_to(directory.path().join(dest));
+                let content = fs::read_to_string(&secret).unwrap();
+                if follows {
+                    assert_eq!((written, content.as_str()), (Ok(true), "new"), "{owner} {dest}");
+                } else {
+                    let error = written.unwrap_err().to_string();
+                    assert!(error.contains("symbolic link of user 4321") && error.contains(link), "{error}");
+                    assert_eq!(content, "old", "{dest}");
+                }
+                assert_eq!(names(directory.path()), [link], "something is left");
+                assert_eq!(names(target.path()), ["secret"], "something is left");
+            }
+        }
+    }
+}
+
+/// Who puts an empty file there first would own what is written to it.
+#[test]
+fn a_file_of_another_user_in_a_shared_directory_is_not_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    fs::write(&path, "old").unwrap();
+    std::os::unix::fs::chown(&path, Some(4321), None).expect("this test needs root to give a file away");
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o1777)).unwrap();
+    let error = write(&writer(&path, |_| {}), b"new").unwrap_err().to_string();
+    assert!(error.contains("belongs to user 4321") && fs::read(&path).unwrap() == b"old", "{error}");
+    assert!(write(&writer(&path, |spec| spec.owner = Some("4321".into())), b"new").unwrap());
+    // Where only its owner may put files, it is there on purpose.
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    assert!(write(&writer(&path, |_| {}), b"newer").unwrap());
+}
+
+/// What is found is written to, whatever its path leads to by then.
+#[test]
+fn a_directory_that_is_exchanged_in_the_meantime_changes_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let (way, moved, other) = (root.path().join("way"), root.path().join("moved"), root.path().join("other"));
+    for method in [WriteMethod::Rename, WriteMethod::Inplace] {
+        for directory in [&way, &other] {
+            fs::create_dir(directory).unwrap();
+            fs::write(directory.join("file"), "old").unwrap();
+        }
+        let writer = writer(way.join("file"), |spec| spec.write = method);
+        let candidate = writer.stage(writer.look().unwrap(), b"new".to_vec(), false).unwrap().unwrap();
+        fs::rename(&way, &moved).unwrap();
+        symlink(&other, &way).unwrap();
+        writer.commit(candidate).unwrap();
+        assert_eq!(fs::read(other.join("file")).unwrap(), b"old", "{method:?}");
+        assert_eq!(fs::read(moved.join("file")).unwrap(), b"new", "{method:?}");
+        assert_eq!((names(&other), names(&moved)), (vec!["file".to_owned()], vec!["file".to_owned()]));
+        fs::remove_file(&way).unwrap();
+        fs::remove_dir_all(&moved).unwrap();
+        fs::remove_dir_all(&other).unwrap();
+    }
+}
+
 #[test]
 fn a_candidate_is_private_and_leaves_no_trace() {
     let directory = tempfile::tempdir().unwrap();

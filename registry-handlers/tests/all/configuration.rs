@@ -109,6 +109,9 @@ fn what_is_wrong_is_named() {
         (notify("kind = \"exec\"\nargv = [\"x\"]\nurl = \"http://x\""), "`url` does not belong"),
         (notify("kind = \"http\"\nurl = \"ftp://x\""), "http and https are known"),
         (notify("kind = \"exec\"\nargv = [\"x\"]\ntimeout = \"0s\""), "`timeout`"),
+        (notify("kind = \"signal\"\nsignal = \"HUP\"\nverify = []"), "`verify` is missing"),
+        (notify("kind = \"signal\"\nsignal = \"HUP\"\nverify = [\"\"]"), "the program in `verify` is empty"),
+        (notify("kind = \"exec\"\nargv = [\"x\"]\nverify_within = \"0s\""), "`verify_within`"),
         (
             notify(&format!("kind = \"exec\"\nargv = [\"x\"]\n{}", notify("kind = \"exec\"\nargv = [\"x\"]"))),
             "two notifications",

@@ -46,6 +46,58 @@ async fn a_failure_is_repeated_until_it_succeeds() {
     assert_eq!((notify.runs, notify.attempts, notify.error), (3, 0, None));
 }
 
+/// A server that refuses what it is told to read, as nginx does after HUP: whoever sent the signal hears nothing.
+#[tokio::test]
+async fn what_was_refused_after_the_signal_is_notified_again_until_it_is_applied() {
+    let scene = Scene::new();
+    scene.list(&["a"]);
+    let signals = Arc::new(Mutex::new(0));
+    let mut setup = setup();
+    let (log, from, to) = (Arc::clone(&signals), scene.path("db.json"), scene.path("in-use"));
+    // The third one is accepted.
+    setup.child = Some(Arc::new(move |_| {
+        let mut log = log.lock().unwrap();
+        *log += 1;
+        if *log == 3 { fs::copy(&from, &to).map(drop).map_err(|error| error.to_string()) } else { Ok(()) }
+    }));
+    let mut reload = NotifySpec::signal("reload", "hup");
+    reload.on_first = Some(OnFirst::Run);
+    reload.retry = registry_handlers::Retry::new(Duration::from_millis(20), Duration::from_millis(20));
+    let script = format!("echo look >>{}/looks; cmp db.json in-use", scene.directory.path().display());
+    let script = format!("cd {} && {script}", scene.directory.path().display());
+    reload.verify = Some(["sh", "-c", &script].map(ToOwned::to_owned).into());
+    reload.verify_within = Duration::from_millis(400);
+    let pipeline =
+        Handlers::new(&[scene.file("db.json", &["reload"])], &[reload], setup).unwrap().start(&scene.memberships);
+    let refused = until("a failure", || pipeline.status(), |status| status.notifications[0].attempts > 0).await;
+    let notify = &refused.notifications[0];
+    assert!(notify.unverified && notify.pending == [scene.path("db.json")] && !refused.is_settled(), "{notify:?}");
+    let error = notify.error.as_ref().unwrap();
+    assert!(error.starts_with("written and notified, but not applied: `verify` says: sh"), "{error}");
+    settled(&pipeline).await;
+    let notify = pipeline.status().notifications.remove(0);
+    assert_eq!((notify.runs, notify.unverified, notify.error), (3, false, None));
+    assert_eq!(*signals.lock().unwrap(), 3, "it was told again after it was applied");
+    let looks = scene.read("looks").lines().count();
+    assert!(looks > 3, "within its time it is looked again, without notifying: {looks}");
+}
+
+/// While what was written is not applied, a change is told at once.
+#[tokio::test]
+async fn newer_content_ends_the_waiting_for_the_older() {
+    let scene = Scene::new();
+    scene.list(&["bad"]);
+    let mut app = shell("app", &format!("cp {0}/db.json {0}/in-use", scene.directory.path().display()));
+    let script = format!("grep good {}/in-use", scene.directory.path().display());
+    app.verify = Some(["sh", "-c", &script].map(ToOwned::to_owned).into());
+    app.verify_within = Duration::from_hours(1);
+    let pipeline = scene.start(&[scene.file("db.json", &["app"])], &[app]);
+    until("a look", || pipeline.status(), |status| status.notifications[0].unverified).await;
+    scene.list(&["good"]);
+    settled(&pipeline).await;
+    assert_eq!(scene.read("in-use"), r#"["good"]"#);
+}
+
 #[tokio::test]
 async fn a_command_that_hangs_is_killed_with_its_group_and_holds_up_nobody() {
     let scene = Scene::new();
@@ -97,7 +149,7 @@ async fn a_command_gets_the_model_and_no_credentials() {
     let script = format!("cat >{}; env >{}", input.display(), env.display());
     let mut setup = setup();
     // Every test process has a HOME; it stands for a credential here.
-    setup.hidden = vec!["HOME".into()];
+    setup.processes = setup.processes.with_environment([("HOME", None::<&str>)]);
     let handlers = Handlers::new(&[scene.file("db.json", &["app"])], &[shell("app", &script)], setup).unwrap();
     let pipeline = handlers.start(&scene.memberships);
     settled(&pipeline).await;

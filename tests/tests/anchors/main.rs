@@ -3,6 +3,7 @@
 mod child;
 mod hup;
 mod mount;
+mod nginx;
 mod outage;
 mod registration;
 mod reloads;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
             "a_hanging_reload_does_not_outlive_the_program",
             reloads::a_hanging_reload_does_not_outlive_the_program,
         )
+        .on_own_where(nginx::is_there, ANY, "a_reload_that_nginx_refuses_is_repeated", nginx::refuses_a_reload)
         .on_own(SERVERS, "a_dead_registry_changes_nothing", outage::a_dead_registry_changes_nothing)
         .on_own(&Backend::ETCD, "an_expired_entry_comes_back", outage::an_expired_entry_comes_back)
         .on_own(SERVERS, "a_wiped_registry_is_filled_again", outage::a_wiped_registry_is_filled_again)

@@ -1,6 +1,6 @@
 //! Configurations that cannot be meant.
 
-use cluster_control_tests::{Context, Sandbox};
+use cluster_control_tests::{Context, SOON, Sandbox};
 
 use crate::case::{CHECK, Case, RUN, configure, refused};
 
@@ -166,5 +166,25 @@ pub(crate) fn directories(sandbox: &Sandbox) {
         configure(sandbox, format!("{watch}kind = \"json\"\ndest = \"{dest}\""));
         Case::new(RUN.iter()).ends(sandbox, 1, &[dest]);
         Case::new(PREPARE.iter()).ends(sandbox, 1, &[dest]);
+    }
+}
+
+/// What is registered decides what such a file says: it works, and is warned of.
+pub(crate) fn templates(sandbox: &Sandbox) {
+    let source =
+        "{% for m in members %}\nset $zone {{ m.value }};\nserver {{ m.name }} {{ m.value|nginx }};\n{% endfor %}\n";
+    sandbox.write("nginx.conf.j2", source);
+    sandbox.write(
+        "cluster-control.toml",
+        "[registry]\nurl = \"env:\"\n[[watch]]\nname = \"db\"\n[[file]]\nkind = \"template\"\nsrc = \"nginx.conf.j2\"\n\
+         watch = [\"db\"]\ndest = \"db.conf\"\n",
+    );
+    for arguments in [&["config", "check"][..], &["render", "--dry-run"]] {
+        let done = sandbox.program(arguments).env("CLUSTER_MEMBERS_DB", "10.0.0.1:80").finish(SOON);
+        assert_eq!(done.code, 0, "{done:?}");
+        let warnings: Vec<_> = done.stderr.lines().filter(|line| line.contains("is written as it is")).collect();
+        assert_eq!(warnings.len(), 1, "{done:?}");
+        let wanted = "nginx.conf.j2:2: `{{ m.value }}` is written as it is into a file that looks like nginx";
+        assert!(warnings[0].contains(wanted) && warnings[0].contains("`{{ m.value|nginx }}`"), "{done:?}");
     }
 }

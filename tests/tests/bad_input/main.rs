@@ -4,6 +4,7 @@ mod case;
 mod configuration;
 mod endpoints;
 mod hostile;
+mod inherited;
 mod many;
 mod names;
 mod secrets;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         .on(ALL, "configuration_impossible_ttl", configuration::impossible_ttl)
         .alone("configuration_unsupported", configuration::unsupported)
         .alone("configuration_contradictions", configuration::contradictions)
+        .alone("a_template_that_writes_values_as_they_are", configuration::templates)
         .alone("configuration_not_utf8", configuration::not_utf8)
         .alone("configuration_directories", configuration::directories)
         .alone("endpoints_schemes", endpoints::schemes)
@@ -41,6 +43,9 @@ fn main() -> ExitCode {
         .alone("ten_thousand_members_in_a_variable", many::in_a_variable)
         .on(&Backend::WITH_CONSUL, "secrets_are_held", secrets::everything_holds_some)
         .alone("secrets_in_configurations", secrets::in_configurations)
+        .on(&[Backend::Sqlite], "secrets_are_not_inherited", inherited::by_no_command)
+        .on(&[Backend::Sqlite], "secrets_are_given_back", inherited::when_it_is_said)
+        .on(&[Backend::Sqlite], "secrets_a_nested_program_misses", inherited::a_nested_program_misses_them)
         .on_own(&Backend::ETCD, "secrets_at_work", secrets::at_work)
         .run()
 }

@@ -14,11 +14,11 @@ const SECRET: &str = "cAnArY-7731";
 /// The search over everything that the tests have written finds only what was there to be written.
 pub(crate) fn everything_holds_some(context: &Context) {
     context.configure();
-    let _run = context.script("exec \"$CLUSTERCONTROL\" run -- bash -c 'env > held; sleep 1000; true'").start();
+    let script = "env > held; exec \"$CLUSTERCONTROL\" run -- bash -c 'env > held.child; sleep 1000; true'";
+    let _run = context.script(script).start();
     let wanted = if context.backend == Backend::EtcdV2 { 3 } else { 2 };
-    eventually(SOON, "the program and its child hold canaries", || {
-        context.read("held").is_some_and(|held| held.matches("=cAnArY-").count() == wanted)
-    });
+    let holds = |file, count| context.read(file).is_some_and(|held: String| held.matches("=cAnArY-").count() == count);
+    eventually(SOON, "the program and its child hold canaries", || holds("held", wanted) && holds("held.child", 1));
 }
 
 /// Mistakes around a password: the message says what is wrong, and not the password.

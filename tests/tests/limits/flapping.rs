@@ -105,7 +105,7 @@ impl Flapping<'_> {
     fn flap(&mut self, round: usize) {
         let server = self.context.server();
         let away = Duration::from_secs(if round % 3 == 2 { self.context.ttl() + 1 } else { 1 });
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             server.kill();
             sleep(away);
             server.start_again();

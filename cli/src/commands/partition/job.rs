@@ -11,8 +11,11 @@ use registry_recipes::partition::Share;
 
 use super::arguments::{OnChange, PartitionArguments};
 use super::shown;
+use crate::arguments::Global;
 use crate::aside::aside;
-use crate::exit::{ERROR, Failure, Outcome};
+use crate::configuration::Configuration;
+use crate::exit::{Failure, Outcome};
+use crate::withheld;
 
 /// How long what the command left behind has to end by itself.
 const ORPHANS: Duration = Duration::from_millis(500);
@@ -33,7 +36,7 @@ pub(super) struct Job {
 
 impl Job {
     /// `None` without a command.
-    pub(super) fn new(given: &PartitionArguments) -> Outcome<Option<Self>> {
+    pub(super) fn new(given: &PartitionArguments, global: &Global) -> Outcome<Option<Self>> {
         let Some((program, arguments)) = given.command.split_first() else { return Ok(None) };
         if program.is_empty() {
             return Err(Failure::usage("name the command after `--`"));
@@ -43,7 +46,7 @@ impl Job {
                 "`--on-change signal` needs `--file PATH`: where would the command find its new part?",
             ));
         }
-        let processes = Processes::start().map_err(|error| Failure::new(ERROR, format!("cannot start: {error}")))?;
+        let processes = withheld::processes(&Configuration::load_if_possible(global)?)?;
         Ok(Some(Self {
             processes,
             program: program.clone(),

@@ -9,7 +9,7 @@ use registry_recipes::scheduler::{Context, Driver, DriverError, Joined, Member};
 use serde_json::{Value, json};
 
 use super::arguments::Schedule;
-use crate::exit::{ERROR, Failure, Outcome};
+use crate::exit::{Failure, Outcome};
 use crate::stderr::Stderr;
 
 /// How much of what a command writes is passed on.
@@ -30,7 +30,7 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    pub(super) fn new(given: &Schedule) -> Outcome<Self> {
+    pub(super) fn new(given: &Schedule, processes: Processes) -> Outcome<Self> {
         let commands = [&given.join, &given.recover, &given.rebalance, &given.failover];
         if commands.iter().all(|command| command.is_none()) {
             return Err(Failure::usage("say what to do: --join, --rebalance and --failover, or --couchbase"));
@@ -48,7 +48,7 @@ impl Commands {
             rebalance: split("rebalance", &given.rebalance)?,
             failover: split("failover", &given.failover)?,
             limit: given.command_timeout,
-            processes: Processes::start().map_err(|error| Failure::new(ERROR, format!("cannot start: {error}")))?,
+            processes,
         })
     }
 

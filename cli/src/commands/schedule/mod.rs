@@ -34,7 +34,7 @@ pub(super) async fn run(session: Session, given: Schedule) -> Outcome {
     if let Some(key) = &given.master_key {
         layout = layout.address(Key::parse(key)?);
     }
-    let driver = driver(&given)?;
+    let driver = driver(&given, &session)?;
     let options = Options::new().node_ttl(given.ttl).leader_ttl(given.leader_ttl);
     let name = given.session.clone().unwrap_or_else(Scheduler::new_session);
     let address = given.address.clone().unwrap_or_default();
@@ -89,14 +89,14 @@ fn describe(status: &Status) -> String {
     format!("announced: {announced}, state: {state}, told: {desired}, master: {master}, leader: {leading}")
 }
 
-fn driver(given: &Schedule) -> Outcome<Arc<dyn Driver>> {
+fn driver(given: &Schedule, session: &Session) -> Outcome<Arc<dyn Driver>> {
     if let (Some(url), Some(user), Some(file)) =
         (&given.couchbase, &given.couchbase_user, &given.couchbase_password_file)
     {
         let config = CouchbaseConfig::new(url, user.as_str(), password(file)?)?;
         return Ok(Arc::new(CouchbaseDriver::new(config)?));
     }
-    Ok(Arc::new(Commands::new(given)?))
+    Ok(Arc::new(Commands::new(given, session.processes()?)?))
 }
 
 fn password(file: &Path) -> Outcome<String> {

@@ -89,6 +89,15 @@ async fn a_compaction_after_every_change_is_not_hurried_after() {
     assert!(most < 10 && count < 600, "{count} lists in ten minutes, {most} of them in one second");
 }
 
+/// What a subscription that has a state waits for the end of.
+const KINDS: [ErrorKind; 5] = [
+    ErrorKind::Unavailable,
+    ErrorKind::Unexpected,
+    ErrorKind::PermissionDenied,
+    ErrorKind::TooLarge,
+    ErrorKind::Timeout,
+];
+
 #[tokio::test(start_paused = true)]
 async fn a_gap_keeps_its_cause_and_the_state_while_it_cannot_be_closed() {
     let fake = Fake::new();
@@ -98,12 +107,12 @@ async fn a_gap_keeps_its_cause_and_the_state_while_it_cannot_be_closed() {
     pass(seconds(1)).await;
     fake.put("b", "1");
     changes(&mut subscription).await;
-    for kind in [ErrorKind::Unavailable, ErrorKind::Unexpected, ErrorKind::PermissionDenied, ErrorKind::Timeout] {
+    for kind in KINDS {
         fake.next(Op::List, Fault::Fail(kind));
     }
     fake.cut(Cut::Fail(ErrorKind::Compacted));
     fake.evict("a");
-    for kind in [ErrorKind::Unavailable, ErrorKind::Unexpected, ErrorKind::PermissionDenied, ErrorKind::Timeout] {
+    for kind in KINDS {
         assert_eq!(interrupted(&mut subscription).await.kind, kind);
     }
     assert_eq!(snapshot(&mut subscription).await, (texts(&["b=1"]), Cause::Gap(Gap::Compacted)));
