@@ -9,7 +9,7 @@ ON ?= sqlite
 help:
 	@echo 'make demo            a load balancer and two web servers on the embedded store; ON=etcd for the same on etcd'
 	@echo 'make test            every test, on real servers'
-	@echo 'make faults          real servers and clients while everything fails, and what must be caught'
+	@echo 'make faults          real servers and clients while everything fails, and what must be caught; ALL=1 four times as much'
 	@echo 'make soak TIME=10m   the same at random; SEED=n repeats a schedule, ON=etcd takes only stores called so'
 	@echo 'make simulation      registry-core in a simulated registry; SCHEDULES=100000, SEED=… plays one of them again'
 	@echo 'make fuzz            searches for inputs that break a promise; TARGET=index, TIME=60 seconds for each'
@@ -44,7 +44,7 @@ faults-program: setup
 
 # Every fault once on every store, side by side, with a fixed seed; then every mutant. Histories are kept in target/faults.
 faults: faults-program images
-	@"$${CARGO_TARGET_DIR:-target}/debug/faults" run
+	@"$${CARGO_TARGET_DIR:-target}/debug/faults" run $(if $(ALL),--all)
 
 soak: faults-program images
 	@"$${CARGO_TARGET_DIR:-target}/debug/faults" soak --time $(or $(TIME),10m) $(if $(SEED),--seed $(SEED)) \

@@ -267,6 +267,7 @@ impl<'a> Term<'a> {
 
     async fn lost(&self) {
         tokio::select! {
+            biased;
             () = self.leadership.lost() => {}
             () = self.lock.lost(self.lock_token) => {}
         }

@@ -22,6 +22,9 @@ impl World {
     /// # Errors
     /// When the server does not do what it is told, or does not come back.
     pub async fn suffer(&mut self, fault: Fault, dir: &Dir, names: &[Key]) -> Result<()> {
+        if fault.is_of_members() {
+            return self.suffer_of_members(fault).await;
+        }
         let mut some = self.some();
         if matches!(fault, Fault::Compacted | Fault::Burst) {
             // They are about those who watch.
@@ -110,6 +113,13 @@ impl World {
             }
             // Done by whoever knows what to put in its place.
             Fault::ClientKilled => {}
+            Fault::LeaderFrozen
+            | Fault::LeaderDeposed
+            | Fault::LeaderCutOff
+            | Fault::LeaderKilled
+            | Fault::LeaderReplaced
+            | Fault::Defragmented
+            | Fault::Upgraded => {}
             Fault::ClientLeft => {
                 for at in &some {
                     self.clients[*at].leave();
