@@ -5,6 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use futures_util::stream::unfold;
 use registry_core::{
     BatchStream, Bytes, Capabilities, Index, Info, Key, Lease, Moment, RegisterOptions, Registry, Removed, Result,
     Scope, Snapshot, async_trait,
@@ -85,10 +86,15 @@ impl Registry for Link {
     /// A watch that was cut off once says nothing any more.
     async fn watch(&self, scope: &Scope, after: Index) -> Result<BatchStream> {
         let stream = self.through(self.fake.watch(scope, after)).await?;
-        let mut up = self.up.subscribe();
-        let down = async move { _ = up.wait_for(|up| !up).await };
-        let silent = futures_util::stream::pending();
-        Ok(Box::pin(stream.take_until(down).chain(silent)))
+        Ok(Box::pin(unfold((stream, self.up.subscribe()), |(mut stream, mut up)| async move {
+            let down = async { _ = up.wait_for(|up| !up).await };
+            let item = tokio::select! {
+                biased;
+                () = down => pending().await,
+                item = stream.next() => item?,
+            };
+            Some((item, (stream, up)))
+        })))
     }
 
     fn leader_changed(&self) -> Option<Moment> {
