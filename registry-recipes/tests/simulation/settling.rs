@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry_core::Dir;
+use registry_core::{Dir, Index};
 use registry_recipes::partition::Share;
 use tokio::time::Instant;
 
@@ -57,7 +57,7 @@ fn is_well(world: &World, wanted: &Wanted, nodes: &[Node]) -> Result<(), String>
     for dir in &wanted.followed {
         let lives = world.lives.borrow();
         let first = lives.living(dir).first().map(|life| life.born);
-        let known = world.leaders.borrow().get(&dir.to_string()).copied().flatten().map(|token| token.position());
+        let known = world.leaders.borrow().get(&dir.to_string()).copied().flatten().map(Index::position);
         if known != first {
             return Err(format!("{dir} is led by {first:?}, and {known:?} is known"));
         }

@@ -27,8 +27,8 @@ async fn read(endpoint: &str, last: &mut i64, recorder: &Recorder) -> Result<(),
         let mut client = Client::connect([endpoint], None).await?;
         client.watch(format!("{PREFIX}/"), Some(options)).await
     };
-    let Ok(begun) = timeout(SILENCE, begin).await else { return Ok(()) };
-    let mut stream = begun?;
+    let Ok(opened) = timeout(SILENCE, begin).await else { return Ok(()) };
+    let mut stream = opened?;
     while let Ok(response) = timeout(SILENCE, stream.message()).await {
         let Some(response) = response? else { return Ok(()) };
         for event in response.events() {
