@@ -10,7 +10,7 @@ help:
 	@echo 'make demo            a load balancer and two web servers on the embedded store; ON=etcd for the same on etcd'
 	@echo 'make test            every test, on real servers'
 	@echo 'make everything      all of it, the soak and the program beside its earlier version as well; before a release'
-	@echo 'make faults          real servers and clients while everything fails, and what must be caught'
+	@echo 'make faults          real servers and clients while everything fails, and what must be caught; ALL=1 four times as much'
 	@echo 'make soak TIME=10m   the same at random, then agents of a server that comes and goes; SEED=n repeats a schedule'
 	@echo 'make simulation      registry-core in a simulated registry; SCHEDULES=100000, SEED=… plays one of them again'
 	@echo 'make fuzz            searches for inputs that break a promise; TARGET=index, TIME=60 seconds for each'
@@ -49,7 +49,7 @@ everything:
 
 # Every fault once on every store, side by side, with a fixed seed; then every mutant. Histories are kept in target/faults.
 faults: faults-program images
-	@"$${CARGO_TARGET_DIR:-target}/debug/faults" run
+	@"$${CARGO_TARGET_DIR:-target}/debug/faults" run $(if $(ALL),--all)
 
 soak: faults-program images
 	@"$${CARGO_TARGET_DIR:-target}/debug/faults" soak --time $(or $(TIME),10m) $(if $(SEED),--seed $(SEED)) \

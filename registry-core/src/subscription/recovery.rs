@@ -282,6 +282,7 @@ impl Recovery {
         // Who comes meanwhile does not wait for what others have met.
         while !self.feed().is_awaited(self.asked) {
             tokio::select! {
+                biased;
                 () = sleep_until(until) => break,
                 () = self.hub.reachable.notified(), if !refused => break,
                 () = self.hub.joined.notified() => {}

@@ -55,6 +55,7 @@ impl Line {
         loop {
             let mut entering = pin!(self.enter(value.clone()));
             let entered = tokio::select! {
+                biased;
                 entered = &mut entering => Some(entered),
                 () = &mut giving_up => None,
                 () = late(deadline.map(|deadline| deadline + PARTING)) => return Err(self.too_late()),
@@ -78,6 +79,7 @@ impl Line {
                 return Ok(None);
             };
             let waited = tokio::select! {
+                biased;
                 waited = self.wait(&turn, deadline, &mut accepted) => waited?,
                 () = &mut giving_up => Waited::Enough,
             };
@@ -157,6 +159,7 @@ impl Line {
                 let Err(error) = checked else { return Ok(Waited::Turn(token)) };
                 tracing::debug!(dir = %self.dir, %error, "cannot confirm the place in the line yet");
                 tokio::select! {
+                    biased;
                     () = turn.lost() => return self.place_lost(turn).await,
                     () = sleep(backoff.next_wait()) => continue,
                 }

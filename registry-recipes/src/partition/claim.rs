@@ -48,6 +48,7 @@ impl<R: Registry + ?Sized> Claim<R> {
     async fn unless(&self, alone: bool, giving_up: impl Future<Output = ()>) -> Result<Option<Claimed>> {
         let mut taking = Taking::default();
         let claimed = tokio::select! {
+            biased;
             claimed = self.run(alone, &mut taking) => claimed.map(Some),
             () = giving_up => Ok(None),
         };

@@ -72,6 +72,7 @@ impl<L: Ledger> Driver<L> {
     pub(super) async fn settle(&mut self) -> Result<()> {
         while !self.publish() && !self.holding.is_empty() && self.holding.held().is_some() {
             tokio::select! {
+                biased;
                 event = self.events.next() => self.take(event)?,
                 () = self.holding.moved() => {}
             }
@@ -92,6 +93,7 @@ impl<L: Ledger> Driver<L> {
                 self.holding.check().await;
             }
             tokio::select! {
+                biased;
                 // Also when the handle is gone.
                 _ = &mut *leave => return Ended::Left,
                 () = self.holding.moved() => {}

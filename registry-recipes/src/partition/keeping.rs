@@ -26,6 +26,7 @@ pub(super) async fn settled<L: Ledger>(
     giving_up: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Option<Driver<L>>> {
     let settled = tokio::select! {
+        biased;
         settled = driver.settle() => settled.map(Some),
         () = giving_up => Ok(None),
     };

@@ -102,6 +102,7 @@ impl Partition {
         let key = cluster.dir().key(member.id.as_str())?;
         let (mut taking, mut giving_up) = (Taking::default(), pin!(giving_up));
         let taken = tokio::select! {
+            biased;
             taken = taking.take(registry, key, member.workers.to_string(), member.options()) => taken.map(Some),
             () = &mut giving_up => Ok(None),
         };
@@ -235,6 +236,7 @@ impl Partition {
     ) -> Result<Option<Self>> {
         let mut events = registry.subscribe(cluster.dir());
         let listed = tokio::select! {
+            biased;
             listed = first(&mut tally, &mut events) => listed.map(Some),
             () = &mut giving_up => Ok(None),
         };

@@ -83,6 +83,8 @@ impl<'a> Term<'a> {
                 () = sleep_until(look_again) => {}
             }
             if !(self.announcements.is_known() && self.states.is_known()) {
+                // A moment that is over would be waited for again and again, without a pause.
+                look_again = Instant::now() + self.options.leader_ttl;
                 continue;
             }
             look_again = Instant::now()
@@ -267,6 +269,7 @@ impl<'a> Term<'a> {
 
     async fn lost(&self) {
         tokio::select! {
+            biased;
             () = self.leadership.lost() => {}
             () = self.lock.lost(self.lock_token) => {}
         }

@@ -40,8 +40,11 @@ enum Command {
         /// Only the mutants.
         #[arg(long)]
         mutants: bool,
+        /// Every fault four times instead of once.
+        #[arg(long)]
+        all: bool,
         /// How many runs at a time.
-        #[arg(long, default_value_t = 10)]
+        #[arg(long, default_value_t = 12)]
         side_by_side: usize,
     },
     /// A random schedule for some time.
@@ -99,9 +102,10 @@ fn begin(command: Command) -> Result<bool> {
             play(Part { kind: store, endpoint, name, role, history }).map(|()| true)
         }
         Command::Check { files } => check(&files),
-        Command::Run { seed, on, mutants, side_by_side } => {
+        Command::Run { seed, on, mutants, all, side_by_side } => {
             let kinds = stores(on.as_deref())?;
-            let plans = if mutants { Vec::new() } else { plans(&kinds, seed, None) };
+            let rounds = if all { 4 } else { 1 };
+            let plans = if mutants { Vec::new() } else { plans(&kinds, seed, None, rounds) };
             let with_mutants = on.is_none();
             runtime.block_on(bounded(plans, with_mutants, seed, side_by_side))
         }
@@ -114,9 +118,13 @@ fn begin(command: Command) -> Result<bool> {
     }
 }
 
-/// Both casts on each store. What takes longest comes first.
-fn plans(kinds: &[Kind], seed: u64, time: Option<Duration>) -> Vec<Plan> {
-    let casts = |kind: &Kind| [Cast::Registry, Cast::Recipes].map(|cast| Plan { kind: *kind, cast, seed, time });
+/// Both casts on each store, and on a cluster those who keep for long what they have. What takes longest comes first.
+fn plans(kinds: &[Kind], seed: u64, time: Option<Duration>, rounds: usize) -> Vec<Plan> {
+    let casts = |kind: &Kind| {
+        let kind = *kind;
+        let casts = if kind.is_cluster() { vec![Cast::Keepers] } else { vec![Cast::Registry, Cast::Recipes] };
+        casts.into_iter().map(move |cast| Plan { kind, cast, seed, time, rounds })
+    };
     kinds.iter().rev().flat_map(casts).collect()
 }
 
@@ -152,7 +160,7 @@ async fn soak(kinds: &[Kind], time: Duration, seed: u64, side_by_side: usize) ->
         if left.is_zero() {
             break;
         }
-        let plans = plans(kinds, seed + round, Some(left.min(ROUND)));
+        let plans = plans(kinds, seed + round, Some(left.min(ROUND)), 1);
         for report in sort(sweeps(plans, &directory, side_by_side).await, &mut wrong) {
             if report.is_good() {
                 // Only what can be learnt from is kept.

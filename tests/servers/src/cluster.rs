@@ -8,7 +8,7 @@ use crate::engine::Kind;
 use crate::network::Network;
 use crate::options::Joined;
 use crate::relay::{Cut, Relay};
-use crate::{Error, Etcd, Options, Result, free_port, http};
+use crate::{Api, Error, Etcd, Options, Result, Version, free_port, http};
 
 const COUNT: usize = 3;
 /// An election, and what comes before it on a machine that is busy.
@@ -171,6 +171,65 @@ impl Cluster {
     /// What comes from a client, and what goes to it, gets lost from now on (or not any more), on open connections too.
     pub fn cut_off_from_clients(&self, number: usize, cut: bool) {
         self.members[number].to_clients.cut(if cut { Cut::All } else { Cut::Nothing });
+    }
+
+    /// Makes another member lead, as an administrator does it. Returns which one.
+    pub async fn depose(&mut self) -> Result<usize> {
+        let leader = self.leader().await?;
+        let next = (leader + 1) % COUNT;
+        let id = format!("{:x}", self.members[next].id);
+        self.members[leader].etcd.etcdctl(Api::V3, &["move-leader", &id]).await?;
+        Ok(next)
+    }
+
+    /// Compacts the file of every member, one after the other; each answers nothing meanwhile.
+    pub async fn defragment(&mut self) -> Result<()> {
+        for member in &self.members {
+            member.etcd.etcdctl(Api::V3, &["defrag", "--command-timeout=30s"]).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a member, and adds an empty one in its place and at its address: first as one that only learns, which becomes a
+    /// full member when it has caught up. Only processes can.
+    pub async fn replace(&mut self, number: usize) -> Result<()> {
+        let other = (number + 1) % COUNT;
+        let (id, name) = (format!("{:x}", self.members[number].id), self.members[number].name.clone());
+        let Some(relay) = &self.members[number].to_members else {
+            return Err(Error::new("only a process can be replaced: use `Options::process`"));
+        };
+        let peers = format!("--peer-urls=http://127.0.0.1:{}", relay.port());
+        self.ask(other, &["member", "remove", &id]).await?;
+        // The server itself ends by this; it is still there, and refuses, for a moment.
+        sleep(Duration::from_millis(500)).await;
+        self.ask(other, &["member", "add", &name, "--learner", &peers]).await?;
+        self.members[number].etcd.begin_anew("--initial-cluster-state=existing").await?;
+        let id = first_answer(&self.members[number].etcd).await?.id;
+        self.members[number].id = id;
+        // Refused until it has caught up.
+        self.ask(other, &["member", "promote", &format!("{id:x}")]).await?;
+        self.members[number].etcd.wait_until_healthy().await
+    }
+
+    /// Goes on as this version, one member after the other. Only processes can.
+    pub async fn upgrade(&mut self, to: Version) -> Result<()> {
+        for number in 0..COUNT {
+            self.members[number].etcd.upgrade(to).await?;
+            // As the manual says: each has to be well before the next.
+            self.wait_until_healthy().await?;
+        }
+        Ok(())
+    }
+
+    /// What is refused now may be done later: after an election, or when a member has caught up.
+    async fn ask(&self, member: usize, arguments: &[&str]) -> Result<String> {
+        let begun = Instant::now();
+        loop {
+            match self.members[member].etcd.etcdctl(Api::V3, arguments).await {
+                Err(_) if begun.elapsed() < PATIENCE => sleep(Duration::from_millis(300)).await,
+                result => return result,
+            }
+        }
     }
 
     /// Returns when every one of them answers and has a leader.

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use crate::launch::Launch;
 use crate::server::Server;
-use crate::{Error, Options, Result, http};
+use crate::{Error, Options, Result, Version, http};
 
 /// A server that takes longer than this does not come at all, even on a busy machine.
 const START: Duration = Duration::from_mins(1);
@@ -127,6 +127,30 @@ impl Etcd {
         self.wait_until_healthy().await
     }
 
+    /// Goes on as this version, with the same address and data, as an administrator does it. Returns when it answers. Only a
+    /// process can.
+    pub async fn upgrade(&mut self, to: Version) -> Result<()> {
+        self.server.stop().await?;
+        self.launch.options.version = to;
+        self.server.replace(&self.launch)?;
+        self.start_again().await?;
+        self.reported = self.ask_version().await?;
+        Ok(())
+    }
+
+    /// Begins again at the same address, without data, and with one argument more. The old server ends by SIGKILL. Does not
+    /// wait for the new one to be healthy: as a member that only learns it may not be. Only a process can.
+    pub(crate) async fn begin_anew(&mut self, argument: &str) -> Result<()> {
+        if self.server.is_running().await? {
+            self.server.kill().await?;
+        }
+        if !self.launch.options.arguments.iter().any(|given| given == argument) {
+            self.launch.options.arguments.push(argument.to_owned());
+        }
+        self.server = Server::create(&self.launch).await?;
+        Ok(())
+    }
+
     /// Freezes the server: connections are accepted, and nothing ever answers.
     pub async fn pause(&mut self) -> Result<()> {
         self.server.pause().await
@@ -207,7 +231,6 @@ impl Etcd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Version;
 
     /// Another process takes the port after it was found free: `start` must know that by the error.
     async fn clashes(options: Options) {

@@ -30,18 +30,25 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn create(plan: &dyn Plan) -> Result<Self> {
-        let program = plan.programs()?.join(plan.program());
         let directory = TempDir::with_prefix("test-servers-")
             .map_err(Error::because("cannot make a directory for the server's data"))?;
         let files = plan.files().map(|files| files.to_string_lossy().into_owned()).unwrap_or_default();
-        let arguments = plan.arguments(&Place {
-            address: "127.0.0.1",
-            data: &directory.path().join("data").to_string_lossy(),
-            files: &files,
-        });
+        let (program, arguments) = (PathBuf::new(), Vec::new());
         let mut process = Self { program, directory, files, arguments, child: None, mortal: None };
+        process.replace(plan)?;
         process.start()?;
         Ok(process)
+    }
+
+    /// Another program, or the same with other arguments, from the next start on; the data stays.
+    pub(crate) fn replace(&mut self, plan: &dyn Plan) -> Result<()> {
+        self.program = plan.programs()?.join(plan.program());
+        self.arguments = plan.arguments(&Place {
+            address: "127.0.0.1",
+            data: &self.directory.path().join("data").to_string_lossy(),
+            files: &self.files,
+        });
+        Ok(())
     }
 
     pub(crate) fn describe(&self) -> String {

@@ -87,6 +87,14 @@ impl Server {
         }
     }
 
+    /// Another program from the next start on.
+    pub(crate) fn replace(&mut self, launch: &Launch) -> Result<()> {
+        match self {
+            Self::Container(_) => Err(Error::new("only a process can be upgraded: use `Options::process`")),
+            Self::Process(process) => process.replace(launch),
+        }
+    }
+
     pub(crate) async fn restore(&self, launch: &Launch, file: &Path) -> Result<()> {
         match self {
             Self::Container(_) => Err(Error::new("a backup is restored into a process only: use `Options::process`")),

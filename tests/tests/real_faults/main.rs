@@ -42,7 +42,8 @@ fn members(suite: Suite) -> Suite {
     let suite = both!(suite, "a_follower_without_its_members", member::harmed, Who::Follower, Harm::CutOff);
     let suite = suite
         .alone("holders_after_a_thaw::3.4", |_| thaw::holders_after_a_thaw(Version::V3_4))
-        .alone("holders_after_a_thaw::3.5", |_| thaw::holders_after_a_thaw(Version::V3_5));
+        .alone("holders_after_a_thaw::3.5", |_| thaw::holders_after_a_thaw(Version::V3_5))
+        .alone("commands_after_a_thaw::3.5", |sandbox| thaw::commands_after_a_thaw(sandbox, Version::V3_5));
     let suite = both!(suite, "without_a_majority", member::without_a_majority);
     let suite = both!(suite, "a_member_that_lags_is_not_believed", member::a_member_that_lags_is_not_believed);
     let suite = both!(suite, "a_removal_while_away_leaves_no_ghost", history::a_removal_while_away_leaves_no_ghost);

@@ -4,6 +4,7 @@ mod fake;
 mod oracle;
 mod reader;
 mod script;
+mod seeds;
 mod status;
 mod stream;
 
@@ -18,6 +19,7 @@ pub(crate) use reader::{
     Members, apply, changes, ended, fold, initial, interrupted, members, next, quiet, resumed, short, snapshot, until,
 };
 pub(crate) use script::{Cut, Fault, Op};
+pub(crate) use seeds::play_all;
 pub(crate) use status::Record;
 
 pub(crate) fn dir() -> Dir {

@@ -133,10 +133,13 @@ impl Oracle {
     /// Removes what has expired by now, one after the other.
     pub(crate) fn expire(&mut self) {
         let now = Instant::now();
-        let due = |(key, stored): (&Key, &Stored)| (stored.expires <= now).then(|| (stored.expires, key.clone()));
+        let due = |(key, stored): (&Key, &Stored)| {
+            (stored.expires <= now).then(|| (stored.expires, stored.created.position(), key.clone()))
+        };
         let mut due: Vec<_> = self.entries.iter().filter_map(due).collect();
+        // Not by name where it can be helped: names that are random would make another schedule each time.
         due.sort();
-        for (_, key) in due {
+        for (_, _, key) in due {
             self.commit(vec![(key, Deed::Remove(Removed::Expired))]);
         }
     }

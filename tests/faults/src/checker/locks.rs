@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::believing::{beliefs, overlaps};
-use super::{Rule, Verdict};
+use super::believing::{Belief, beliefs, overlaps};
+use super::{Rule, Terms, Verdict};
 use crate::history::{Line, What};
 
-pub(super) fn check(lines: &[Line], verdict: &mut Verdict) {
+pub(super) fn check(lines: &[Line], terms: Terms, verdict: &mut Verdict) {
     let (mut granted, mut written): (HashMap<&str, u64>, HashMap<&str, u64>) = (HashMap::new(), HashMap::new());
     for line in lines {
         match &line.what {
@@ -29,7 +29,8 @@ pub(super) fn check(lines: &[Line], verdict: &mut Verdict) {
     }
     for (lock, list) in beliefs(lines, true) {
         verdict.beliefs += list.len();
-        for (before, belief) in overlaps(&list) {
+        let is_long = |(before, belief): &(&Belief<'_>, &Belief<'_>)| before.last - belief.from > terms.overlap;
+        for (before, belief) in overlaps(&list).into_iter().filter(is_long) {
             let says = format!(
                 "has {lock} ({}) while {} has it ({}), for {} ms",
                 belief.token,

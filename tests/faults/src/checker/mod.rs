@@ -9,6 +9,7 @@ mod order;
 mod pace;
 mod parts;
 mod registrations;
+mod schedulers;
 mod states;
 mod watches;
 
@@ -54,6 +55,8 @@ pub enum Rule {
     B2,
     /// A stable index has one holder at a time and stays with it.
     B3,
+    /// The states of a scheduler are those of its newest leader, and no node is sent back.
+    T1,
     /// Nobody tries to connect in haste.
     S1,
 }
@@ -79,6 +82,7 @@ impl Rule {
             Self::B1 => "parts do not overlap",
             Self::B2 => "no hole in the end",
             Self::B3 => "a stable index stays",
+            Self::T1 => "states of the newest leader",
             Self::S1 => "no haste",
         }
     }
@@ -143,13 +147,17 @@ struct Terms {
     mode: Mode,
     compares: bool,
     notice: u64,
+    overlap: u64,
+    overlap_of_parts: u64,
 }
 
 /// Checks a history.
 pub fn check(lines: &[Line]) -> Verdict {
     let mut verdict = Verdict::default();
     let terms = lines.iter().find_map(|line| match line.what {
-        What::Begin { mode, compares, notice, .. } => Some(Terms { mode, compares, notice }),
+        What::Begin { mode, compares, notice, overlap, overlap_of_parts, .. } => {
+            Some(Terms { mode, compares, notice, overlap, overlap_of_parts })
+        }
         _ => None,
     });
     let (Some(terms), Some(first)) = (terms, lines.first()) else {
@@ -166,8 +174,9 @@ pub fn check(lines: &[Line]) -> Verdict {
         Mode::States => states::check(lines, &order, &mut verdict),
     }
     registrations::check(lines, &order, terms, &mut verdict);
-    locks::check(lines, &mut verdict);
-    parts::check(lines, &mut verdict);
+    locks::check(lines, terms, &mut verdict);
+    parts::check(lines, terms, &mut verdict);
+    schedulers::check(&order, &mut verdict);
     pace::check(lines, &mut verdict);
     verdict.violations.sort_by_key(|violation| (violation.rule, violation.at));
     verdict

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Rule, Verdict};
+use super::{Rule, Terms, Verdict};
 use crate::history::{Line, What};
 
 /// A part that somebody had for a while.
@@ -28,7 +28,7 @@ impl Part<'_> {
     }
 }
 
-pub(super) fn check(lines: &[Line], verdict: &mut Verdict) {
+pub(super) fn check(lines: &[Line], terms: Terms, verdict: &mut Verdict) {
     let mut partitions: BTreeMap<&str, Vec<Part<'_>>> = BTreeMap::new();
     let mut members: BTreeMap<(&str, &str), bool> = BTreeMap::new();
     let mut quiet = None;
@@ -83,7 +83,7 @@ pub(super) fn check(lines: &[Line], verdict: &mut Verdict) {
     for (partition, list) in &partitions {
         verdict.beliefs += list.len();
         at_one_point(list, verdict);
-        at_one_time(list, verdict);
+        at_one_time(list, terms.overlap_of_parts, verdict);
         if let Some(quiet) = quiet {
             let here = |(of, who): &(&str, &str), here: bool| (*of == *partition && here).then(|| (*who).to_owned());
             let here = members.iter().filter_map(|(member, is_here)| here(member, *is_here)).collect::<Vec<_>>();
@@ -112,11 +112,11 @@ fn at_one_point(list: &[Part<'_>], verdict: &mut Verdict) {
 }
 
 /// B3: a stable index has one holder at a time.
-fn at_one_time(list: &[Part<'_>], verdict: &mut Verdict) {
+fn at_one_time(list: &[Part<'_>], overlap: u64, verdict: &mut Verdict) {
     // Those that may still last when the next one begins: few, for every member has one.
     let mut lasting: Vec<&Part<'_>> = Vec::new();
     for part in list.iter().filter(|part| part.stable) {
-        lasting.retain(|other| other.last > part.line.at);
+        lasting.retain(|other| other.last > part.line.at + overlap);
         for other in lasting.iter().filter(|other| other.line.who != part.line.who && part.overlaps(other)) {
             let says = format!("has {} while {} has {}", part.says(), other.line.who, other.says());
             verdict.add(Rule::B3, part.line, says);

@@ -22,6 +22,9 @@ impl World {
     /// # Errors
     /// When the server does not do what it is told, or does not come back.
     pub async fn suffer(&mut self, fault: Fault, dir: &Dir, names: &[Key]) -> Result<()> {
+        if fault.is_of_members() {
+            return self.suffer_of_members(fault).await;
+        }
         let mut some = self.some();
         if matches!(fault, Fault::Compacted | Fault::Burst) {
             // They are about those who watch.
@@ -108,14 +111,14 @@ impl World {
                 }
                 sleep(frozen).await;
             }
-            // Done by whoever knows what to put in its place.
-            Fault::ClientKilled => {}
             Fault::ClientLeft => {
                 for at in &some {
                     self.clients[*at].leave();
                 }
                 sleep(Duration::from_secs(1)).await;
             }
+            // A client that is killed is replaced by whoever knows its place; members are done with above.
+            _ => {}
         }
         self.note(format!("healed: {fault}"));
         self.heal();

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use test_servers::Version;
+
 use crate::stores::Kind;
 
 /// One kind of fault.
@@ -47,11 +49,25 @@ pub enum Fault {
     ClientKilled,
     /// Clients leave in good order, and come back.
     ClientLeft,
+    /// The leader of a cluster hangs for longer than a TTL, and goes on: it may end leases that are alive.
+    LeaderFrozen,
+    /// Another member is made to lead.
+    LeaderDeposed,
+    /// The other members do not hear from the leader, nor it from them. Clients reach it.
+    LeaderCutOff,
+    /// The leader is killed, and comes back with its data.
+    LeaderKilled,
+    /// The leader is removed, and an empty member is added in its place, which learns at first.
+    LeaderReplaced,
+    /// The file of every member is compacted, one after the other.
+    Defragmented,
+    /// The members are upgraded from 3.4 to 3.5, one after the other, with their data.
+    Upgraded,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 27] = [
         Self::Cut,
         Self::BlackHole,
         Self::RequestsHeld,
@@ -72,10 +88,35 @@ impl Fault {
         Self::ClientFrozen,
         Self::ClientKilled,
         Self::ClientLeft,
+        Self::LeaderFrozen,
+        Self::LeaderDeposed,
+        Self::LeaderCutOff,
+        Self::LeaderKilled,
+        Self::LeaderReplaced,
+        Self::Defragmented,
+        Self::Upgraded,
     ];
 
-    /// True when this can happen to that store.
+    /// True when it is about the members of a cluster.
+    pub fn is_of_members(self) -> bool {
+        matches!(
+            self,
+            Self::LeaderFrozen
+                | Self::LeaderDeposed
+                | Self::LeaderCutOff
+                | Self::LeaderKilled
+                | Self::LeaderReplaced
+                | Self::Defragmented
+                | Self::Upgraded
+        )
+    }
+
+    /// True when this can happen to that store. What a cluster is there for are its members: the rest is tried on one server.
     pub fn applies_to(self, kind: Kind) -> bool {
+        if kind.is_cluster() || self.is_of_members() {
+            let is_old = kind == Kind::EtcdCluster(Version::V3_4);
+            return kind.is_cluster() && self.is_of_members() && (self != Self::Upgraded || is_old);
+        }
         match self {
             Self::Compacted => kind.compacts(),
             Self::Cut
@@ -112,6 +153,13 @@ impl Fault {
             Self::ClientFrozen => "client frozen for twice its time to live",
             Self::ClientKilled => "client killed, another one in its place",
             Self::ClientLeft => "client leaves in good order and comes back",
+            Self::LeaderFrozen => "leader frozen for longer than a TTL",
+            Self::LeaderDeposed => "another leader by `move-leader`",
+            Self::LeaderCutOff => "leader cut off from the others",
+            Self::LeaderKilled => "leader killed, back with its data",
+            Self::LeaderReplaced => "leader removed, an empty learner in its place",
+            Self::Defragmented => "every member defragmented",
+            Self::Upgraded => "members upgraded from 3.4 to 3.5 in place",
         }
     }
 }

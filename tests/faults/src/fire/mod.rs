@@ -3,6 +3,7 @@
 mod acts;
 mod churn;
 mod fault;
+mod members;
 mod world;
 
 pub use fault::Fault;

@@ -68,6 +68,8 @@ impl World {
             ttl: micros(kind.ttl()),
             // As long as it may go on believing after the last renewal, and room for a busy machine.
             notice: micros(kind.ttl() + Duration::from_secs(3)),
+            overlap: micros(kind.overlap().0),
+            overlap_of_parts: micros(kind.overlap().1),
         });
         let mut oracle = Oracle::start(&store, &history)?;
         oracle.drain().await?;
@@ -84,7 +86,7 @@ impl World {
         S: FnOnce(Context) -> F + Send + 'static,
         F: Future<Output = ()>,
     {
-        let link = Arc::new(Link::to(&self.store).await?);
+        let link = Arc::new(Link::to(&self.store, self.clients.len()).await?);
         self.clients.push(Client::start(name, link, &self.history, subject)?);
         Ok(())
     }
@@ -94,7 +96,7 @@ impl World {
     /// # Errors
     /// When the way or the process cannot be made.
     pub async fn spawn(&mut self, name: &str, role: Role) -> Result<()> {
-        let link = Arc::new(Link::to(&self.store).await?);
+        let link = Arc::new(Link::to(&self.store, self.clients.len()).await?);
         self.clients.push(Client::spawn(name, link, &self.store, &self.history, role)?);
         Ok(())
     }
@@ -141,7 +143,7 @@ impl World {
             let mut lines = self.history.lines()?;
             lines.push(Line { at: now(), who: "world".to_owned(), what: What::Quiet { position } });
             let verdict = tokio::task::spawn_blocking(move || check(&lines)).await?;
-            let owed = |rule: &Rule| matches!(rule, Rule::W4 | Rule::R3 | Rule::B2);
+            let owed = |rule: &Rule| matches!(rule, Rule::W4 | Rule::R3 | Rule::B2 | Rule::T1);
             if !verdict.rules().iter().any(owed) || begun.elapsed() > limit {
                 self.notes.record(What::Quiet { position });
                 sleep(LOOKS).await;

@@ -78,6 +78,12 @@ pub enum What {
         ttl: u64,
         /// The longest that a registrar may believe in an entry after it went, in microseconds.
         notice: u64,
+        /// How long two may hold one lock, in microseconds, because the server itself has let the second one in.
+        #[serde(default)]
+        overlap: u64,
+        /// The same for an index of a partition.
+        #[serde(default)]
+        overlap_of_parts: u64,
     },
     /// A fault begins or ends; for people.
     Fault {

@@ -3,26 +3,34 @@
 use std::time::Duration;
 
 use etcd_client::{Client, Error, EventType, WatchOptions};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::history::{Recorder, What};
 use crate::stores::PREFIX;
 
-pub(super) async fn follow(endpoint: String, recorder: Recorder) {
+/// A member of a cluster that says nothing for so long may hang, or be cut off: the next one is asked.
+const SILENCE: Duration = Duration::from_secs(2);
+
+pub(super) async fn follow(endpoints: String, recorder: Recorder) {
     let mut last = 0;
-    loop {
+    for endpoint in endpoints.split(',').cycle() {
         // The server is killed and started again at will: the same revision follows, for nothing is compacted that was
         // not read. If it were, the marks would not be found.
-        let _ = read(&endpoint, &mut last, &recorder).await;
+        let _ = read(endpoint, &mut last, &recorder).await;
         sleep(Duration::from_millis(50)).await;
     }
 }
 
 async fn read(endpoint: &str, last: &mut i64, recorder: &Recorder) -> Result<(), Error> {
-    let mut client = Client::connect([endpoint], None).await?;
     let options = WatchOptions::new().with_prefix().with_start_revision(*last + 1);
-    let mut stream = client.watch(format!("{PREFIX}/"), Some(options)).await?;
-    while let Some(response) = stream.message().await? {
+    let begin = async {
+        let mut client = Client::connect([endpoint], None).await?;
+        client.watch(format!("{PREFIX}/"), Some(options)).await
+    };
+    let Ok(opened) = timeout(SILENCE, begin).await else { return Ok(()) };
+    let mut stream = opened?;
+    while let Ok(response) = timeout(SILENCE, stream.message()).await {
+        let Some(response) = response? else { return Ok(()) };
         for event in response.events() {
             let Some(pair) = event.kv() else { continue };
             let key = String::from_utf8_lossy(pair.key());

@@ -40,7 +40,7 @@ impl Oracle {
     pub fn start(store: &Store, history: &History) -> Result<Self> {
         let (endpoint, recorder) = (store.endpoint(), history.recorder("oracle"));
         let task = match store.kind() {
-            Kind::EtcdV3(_) => tokio::spawn(etcd_v3::follow(endpoint, recorder)),
+            Kind::EtcdV3(_) | Kind::EtcdCluster(_) => tokio::spawn(etcd_v3::follow(endpoint, recorder)),
             Kind::EtcdV2(_) => tokio::spawn(etcd_v2::follow(endpoint, recorder)),
             Kind::ConsulKv => tokio::spawn(consul::follow(endpoint, recorder)),
             Kind::Sqlite => tokio::spawn(sqlite::follow(endpoint, recorder)),

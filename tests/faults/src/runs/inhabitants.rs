@@ -12,6 +12,9 @@ use crate::history::Mode;
 use crate::stores::Kind;
 use crate::subjects::{Resource, Role, hold};
 
+/// So many locks are contended for, and half as many offices, where they are kept for long.
+const LOCKS: usize = 8;
+
 /// Which subjects a run has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cast {
@@ -19,6 +22,8 @@ pub enum Cast {
     Registry,
     /// Contenders for a lock, and members of partitions.
     Recipes,
+    /// Those who keep locks and offices for long, members of partitions, and nodes of a scheduler.
+    Keepers,
 }
 
 impl Cast {
@@ -28,6 +33,7 @@ impl Cast {
             (Self::Registry, Mode::Events) => "W1–W5 R1–R4 U1 S1",
             (Self::Registry, Mode::States) => "W1–W5 (states) R2–R4 U1 S1",
             (Self::Recipes, _) => "L1–L3 B1–B3 S1",
+            (Self::Keepers, _) => "L1 L3 B1–B3 T1",
         }
     }
 }
@@ -37,6 +43,7 @@ impl fmt::Display for Cast {
         f.write_str(match self {
             Self::Registry => "registry",
             Self::Recipes => "recipes",
+            Self::Keepers => "keepers",
         })
     }
 }
@@ -74,6 +81,9 @@ impl Stage {
         let registrar = |name: &str| dir.key(name).map(Role::Registrar);
         let member = || Role::Member("fire/joined".to_owned());
         let claimant = || Role::Claimant("fire/claimed".to_owned());
+        let (kept, nodes) = (Dir::new("/fire/kept")?, Dir::new("/fire/nodes")?);
+        let holder = || Role::Holder(kept.clone(), LOCKS);
+        let node = || Role::Node(nodes.clone());
         let places = match cast {
             Cast::Registry => vec![
                 ("watcher-0", thread(watcher())),
@@ -94,6 +104,20 @@ impl Stage {
                 ("member-2", process(member())),
                 ("claimant-0", thread(claimant())),
                 ("claimant-1", process(claimant())),
+            ],
+            Cast::Keepers => vec![
+                ("holder-0", thread(holder())),
+                ("holder-1", thread(holder())),
+                ("holder-2", process(holder())),
+                ("member-0", thread(member())),
+                ("member-1", thread(member())),
+                ("member-2", process(member())),
+                ("claimant-0", thread(claimant())),
+                ("claimant-1", thread(claimant())),
+                ("claimant-2", process(claimant())),
+                ("node-0", thread(node())),
+                ("node-1", thread(node())),
+                ("node-2", process(node())),
             ],
         };
         for (name, place) in places {

@@ -21,8 +21,10 @@ pub struct Plan {
     pub cast: Cast,
     /// What the order of the faults, who suffers and for how long are made of.
     pub seed: u64,
-    /// How long faults are drawn; without it, each fault that applies happens once.
+    /// How long faults are drawn; without it, each fault that applies happens so often.
     pub time: Option<Duration>,
+    /// So often.
+    pub rounds: usize,
 }
 
 impl fmt::Display for Plan {
@@ -37,7 +39,7 @@ impl fmt::Display for Plan {
 /// # Errors
 /// When the run itself went wrong: that is no result.
 pub(super) async fn run(plan: Plan, history: &Path) -> Result<Report> {
-    let Plan { kind, cast, seed, time } = plan;
+    let Plan { kind, cast, seed, time, rounds } = plan;
     let mut world = World::start(kind, &cast.to_string(), seed, history).await?;
     let mut stage = Stage::set(&mut world, cast).await?;
     world.drain().await?;
@@ -49,7 +51,16 @@ pub(super) async fn run(plan: Plan, history: &Path) -> Result<Report> {
     let (begun, mut happened) = (Instant::now(), Vec::new());
     match time {
         None => {
+            let mut faults: Vec<_> = std::iter::repeat_n(faults, rounds).flatten().collect();
+            if kind.is_cluster() {
+                // What is about leases that are alive does not happen each time.
+                faults.extend([Fault::LeaderFrozen; 2]);
+            }
             world.random.shuffle(&mut faults);
+            // There is no way back from a newer version, and what went before was about the older one.
+            faults.sort_by_key(|fault| *fault == Fault::Upgraded);
+            let mut upgraded = false;
+            faults.retain(|fault| *fault != Fault::Upgraded || !std::mem::replace(&mut upgraded, true));
             for fault in faults {
                 happen(&mut world, &mut stage, fault).await?;
                 happened.push(fault);

@@ -21,15 +21,24 @@ pub enum Link {
     },
     /// To the embedded store: what fails are the calls.
     Calls(Arc<Gate>),
+    /// To all servers of a cluster, which are what fails.
+    Members {
+        /// Which store it is.
+        kind: Kind,
+        /// All of them, in an order of one's own.
+        endpoints: String,
+    },
 }
 
 impl Link {
-    /// A way to this store, without faults.
+    /// A way to this store, without faults. The client with this number begins with another member of a cluster than the next.
     ///
     /// # Errors
     /// When no proxy can be started, or the embedded store not be opened.
-    pub async fn to(store: &Store) -> Result<Self> {
-        Ok(if store.kind().has_server() {
+    pub async fn to(store: &Store, number: usize) -> Result<Self> {
+        Ok(if store.kind().is_cluster() {
+            Self::Members { kind: store.kind(), endpoints: store.endpoints_from(number) }
+        } else if store.kind().has_server() {
             Self::Network { kind: store.kind(), proxy: Proxy::start(store.endpoint()).await? }
         } else {
             Self::Calls(Gate::new(store.direct()?))
@@ -44,6 +53,7 @@ impl Link {
         match self {
             Self::Network { kind, proxy } => open(*kind, &proxy.endpoint()),
             Self::Calls(gate) => Ok(Arc::clone(gate) as Arc<dyn Registry>),
+            Self::Members { kind, endpoints } => open(*kind, endpoints),
         }
     }
 
@@ -53,6 +63,7 @@ impl Link {
             Self::Network { proxy, .. } => proxy.set(rules),
             Self::Calls(gate) if rules == Rules::default() => gate.open(),
             Self::Calls(gate) => gate.close(),
+            Self::Members { .. } => {}
         }
     }
 
@@ -69,6 +80,7 @@ impl Link {
                 gate.close();
                 gate.open();
             }
+            Self::Members { .. } => {}
         }
     }
 
@@ -84,7 +96,7 @@ impl Link {
     pub fn counts(&self) -> Counts {
         match self {
             Self::Network { proxy, .. } => proxy.counts(),
-            Self::Calls(_) => Counts::default(),
+            Self::Calls(_) | Self::Members { .. } => Counts::default(),
         }
     }
 }

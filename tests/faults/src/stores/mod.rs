@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use registry::{Registry, connect};
 use tempfile::TempDir;
-use test_servers::{Consul, ConsulOptions, Etcd, Options, Version};
+use test_servers::{Cluster, Consul, ConsulOptions, Etcd, Options, Version};
 
 use crate::Result;
 use crate::history::Mode;
@@ -27,18 +27,22 @@ pub enum Kind {
     EtcdV3(Version),
     /// etcd, by its v2 API.
     EtcdV2(Version),
+    /// Three servers of etcd, by its v3 API.
+    EtcdCluster(Version),
     /// Consul's keys.
     ConsulKv,
 }
 
 impl Kind {
     /// All that are tried.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Sqlite,
         Self::EtcdV3(Version::V3_4),
         Self::EtcdV3(Version::V3_5),
         Self::EtcdV2(Version::V3_5),
         Self::ConsulKv,
+        Self::EtcdCluster(Version::V3_4),
+        Self::EtcdCluster(Version::V3_5),
     ];
 
     /// What its watchers are told.
@@ -50,7 +54,7 @@ impl Kind {
     pub fn ttl(self) -> Duration {
         match self {
             Self::Sqlite => Duration::from_secs(3),
-            Self::EtcdV3(_) | Self::EtcdV2(_) => Duration::from_secs(5),
+            Self::EtcdV3(_) | Self::EtcdV2(_) | Self::EtcdCluster(_) => Duration::from_secs(5),
             // Consul keeps none that is shorter, and none less than twice as long as was asked.
             Self::ConsulKv => Duration::from_secs(10),
         }
@@ -67,6 +71,20 @@ impl Kind {
     /// True when there is a server, with connections to it.
     pub fn has_server(self) -> bool {
         self != Self::Sqlite
+    }
+
+    /// True when it has several servers, one of which leads.
+    pub fn is_cluster(self) -> bool {
+        matches!(self, Self::EtcdCluster(_))
+    }
+
+    /// How long two may hold one thing: a server that was frozen may end leases of living owners, and they are told of it as fast
+    /// as an event arrives; while a watch is interrupted, a lock by the next renewal, after a twelfth of its TTL, and an index by
+    /// the next one, after a third of it. A second more for a machine on which everything runs at once. A single server ends no
+    /// lease that is alive, so there it is no time at all.
+    pub fn overlap(self) -> (Duration, Duration) {
+        let busy = Duration::from_secs(1);
+        if self.is_cluster() { (self.ttl() / 12 + busy, self.ttl() / 3 + busy) } else { Default::default() }
     }
 
     /// True when its history can be compacted at any point.
@@ -94,6 +112,7 @@ impl fmt::Display for Kind {
             Self::Sqlite => f.write_str("sqlite"),
             Self::EtcdV3(of) => write!(f, "etcd {}", version(of)),
             Self::EtcdV2(of) => write!(f, "etcd-v2 {}", version(of)),
+            Self::EtcdCluster(of) => write!(f, "etcd-cluster {}", version(of)),
             Self::ConsulKv => f.write_str("consul-kv"),
         }
     }
@@ -111,6 +130,7 @@ enum Server {
     Embedded(TempDir),
     Etcd(Box<Etcd>),
     Consul(Box<Consul>),
+    Cluster(Box<Cluster>),
 }
 
 impl Store {
@@ -124,6 +144,10 @@ impl Store {
             Kind::EtcdV3(version) | Kind::EtcdV2(version) => {
                 Server::Etcd(Box::new(Etcd::start(Options::from(version)).await?))
             }
+            // Processes: containers keep the version that they were made of.
+            Kind::EtcdCluster(version) => {
+                Server::Cluster(Box::new(Cluster::start(Options::from(version).process()).await?))
+            }
             Kind::ConsulKv => Server::Consul(Box::new(Consul::start(ConsulOptions::default()).await?)),
         };
         Ok(Self { kind, server })
@@ -134,12 +158,30 @@ impl Store {
         self.kind
     }
 
-    /// Where the server is (`host:port`), or the embedded store's file.
+    /// Where the server is (`host:port`), where the servers are, one after the other with commas, or the embedded store's file.
     pub fn endpoint(&self) -> String {
         match &self.server {
             Server::Embedded(directory) => directory.path().join("registry.db").display().to_string(),
             Server::Etcd(etcd) => etcd.endpoint(),
             Server::Consul(consul) => consul.endpoint(),
+            Server::Cluster(cluster) => cluster.endpoints().join(","),
+        }
+    }
+
+    /// Where the servers of a cluster are, the one with this number first.
+    pub fn endpoints_from(&self, number: usize) -> String {
+        let endpoint = self.endpoint();
+        let mut all: Vec<_> = endpoint.split(',').collect();
+        let first = number % all.len();
+        all.rotate_left(first);
+        all.join(",")
+    }
+
+    /// The servers, when there are several of them.
+    pub fn cluster(&mut self) -> Option<&mut Cluster> {
+        match &mut self.server {
+            Server::Cluster(cluster) => Some(cluster),
+            _ => None,
         }
     }
 
@@ -149,6 +191,7 @@ impl Store {
             Server::Embedded(_) => "sqlite, embedded".to_owned(),
             Server::Etcd(etcd) => etcd.describe(),
             Server::Consul(consul) => consul.describe(),
+            Server::Cluster(cluster) => cluster.describe(),
         }
     }
 
@@ -166,7 +209,8 @@ impl Store {
     /// When that fails. The embedded store has no server.
     pub async fn kill(&mut self) -> Result<()> {
         match &mut self.server {
-            Server::Embedded(_) => {}
+            // Members of a cluster are harmed one by one.
+            Server::Embedded(_) | Server::Cluster(_) => {}
             Server::Etcd(etcd) => etcd.kill().await?,
             Server::Consul(consul) => consul.kill().await?,
         }
@@ -179,7 +223,8 @@ impl Store {
     /// When that fails.
     pub async fn stop(&mut self) -> Result<()> {
         match &mut self.server {
-            Server::Embedded(_) => {}
+            // Members of a cluster are harmed one by one.
+            Server::Embedded(_) | Server::Cluster(_) => {}
             Server::Etcd(etcd) => etcd.stop().await?,
             Server::Consul(consul) => consul.stop().await?,
         }
@@ -192,7 +237,8 @@ impl Store {
     /// When it does not come back.
     pub async fn start_again(&mut self) -> Result<()> {
         match &mut self.server {
-            Server::Embedded(_) => {}
+            // Members of a cluster are harmed one by one.
+            Server::Embedded(_) | Server::Cluster(_) => {}
             Server::Etcd(etcd) => etcd.start_again().await?,
             Server::Consul(consul) => consul.start_again().await?,
         }
@@ -205,7 +251,8 @@ impl Store {
     /// When that fails.
     pub async fn pause(&mut self) -> Result<()> {
         match &mut self.server {
-            Server::Embedded(_) => {}
+            // Members of a cluster are harmed one by one.
+            Server::Embedded(_) | Server::Cluster(_) => {}
             Server::Etcd(etcd) => etcd.pause().await?,
             Server::Consul(consul) => consul.pause().await?,
         }
@@ -218,7 +265,8 @@ impl Store {
     /// When that fails.
     pub async fn unpause(&mut self) -> Result<()> {
         match &mut self.server {
-            Server::Embedded(_) => {}
+            // Members of a cluster are harmed one by one.
+            Server::Embedded(_) | Server::Cluster(_) => {}
             Server::Etcd(etcd) => etcd.unpause().await?,
             Server::Consul(consul) => consul.unpause().await?,
         }
@@ -245,7 +293,7 @@ impl Store {
                 let mut client = etcd_client::Client::connect([self.endpoint()], None).await?;
                 client.compact(position.cast_signed(), None).await?;
             }
-            Kind::EtcdV2(_) | Kind::ConsulKv => {}
+            Kind::EtcdV2(_) | Kind::ConsulKv | Kind::EtcdCluster(_) => {}
         }
         Ok(())
     }
@@ -255,7 +303,7 @@ impl Store {
 pub(crate) fn open(kind: Kind, endpoint: &str) -> Result<Arc<dyn Registry>> {
     let url = match kind {
         Kind::Sqlite => format!("sqlite://{endpoint}"),
-        Kind::EtcdV3(_) => format!("etcd://{endpoint}{PREFIX}"),
+        Kind::EtcdV3(_) | Kind::EtcdCluster(_) => format!("etcd://{endpoint}{PREFIX}"),
         Kind::EtcdV2(_) => format!("etcd-v2://{endpoint}{PREFIX}"),
         Kind::ConsulKv => format!("consul-kv://{endpoint}{PREFIX}"),
     };

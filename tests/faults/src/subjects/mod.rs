@@ -1,7 +1,9 @@
 //! Those who use the registry under fire, and write down what they do and see.
 
 mod client;
+mod holders;
 mod locks;
+mod nodes;
 mod partitions;
 mod process;
 mod registrars;
@@ -10,7 +12,9 @@ mod role;
 mod watchers;
 
 pub use client::{Client, Context};
+pub use holders::keep;
 pub use locks::hold;
+pub use nodes::node;
 pub use partitions::{claim, join};
 pub use process::{Part, play};
 pub use registrars::register;

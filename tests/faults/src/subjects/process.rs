@@ -78,6 +78,7 @@ impl Process {
 pub(super) fn endpoint(link: &Arc<Link>, direct: String) -> String {
     match &**link {
         Link::Network { proxy, .. } => proxy.endpoint(),
+        Link::Members { endpoints, .. } => endpoints.clone(),
         Link::Calls(_) => direct,
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use registry::{Dir, Key};
 use registry_recipes::partition::Cluster;
 
-use super::{Context, claim, join, register, watch};
+use super::{Context, claim, join, keep, node, register, watch};
 use crate::stores::Kind;
 use crate::{Error, Result};
 
@@ -21,6 +21,10 @@ pub enum Role {
     Member(String),
     /// Claims two stable indices of a partition.
     Claimant(String),
+    /// Contends for so many locks below a directory, and for half as many offices.
+    Holder(Dir, usize),
+    /// Is a node of a scheduler.
+    Node(Dir),
 }
 
 impl Role {
@@ -35,6 +39,8 @@ impl Role {
             Self::Registrar(key) => register(context, key, kind.ttl()).await,
             Self::Member(name) => join(context, cluster(&name), 2, kind.ttl()).await,
             Self::Claimant(name) => claim(context, cluster(&name), 2, kind.ttl()).await,
+            Self::Holder(dir, count) => keep(context, dir, count, kind.ttl()).await,
+            Self::Node(dir) => node(context, dir, kind.ttl()).await,
         }
     }
 }
@@ -46,6 +52,8 @@ impl fmt::Display for Role {
             Self::Registrar(key) => write!(f, "registrar {}", key.as_str()),
             Self::Member(name) => write!(f, "member {name}"),
             Self::Claimant(name) => write!(f, "claimant {name}"),
+            Self::Holder(dir, count) => write!(f, "holder {count} {dir}"),
+            Self::Node(dir) => write!(f, "node {dir}"),
         }
     }
 }
@@ -59,6 +67,11 @@ impl FromStr for Role {
             Some(("registrar", key)) => Ok(Self::Registrar(Key::parse(key)?)),
             Some(("member", name)) => Ok(Self::Member(name.to_owned())),
             Some(("claimant", name)) => Ok(Self::Claimant(name.to_owned())),
+            Some(("holder", rest)) => match rest.split_once(' ') {
+                Some((count, dir)) => Ok(Self::Holder(Dir::new(dir)?, count.parse()?)),
+                None => Err(format!("{text:?} is no role").into()),
+            },
+            Some(("node", dir)) => Ok(Self::Node(Dir::new(dir)?)),
             _ => Err(format!("{text:?} is no role").into()),
         }
     }

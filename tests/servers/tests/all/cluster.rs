@@ -71,3 +71,30 @@ async fn of_containers_or_what_there_is() {
 async fn of_processes() {
     lives(Options::from(Version::V3_4).process()).await;
 }
+
+/// An administrator's works: another leader, compacted files, a member that is replaced, a newer version. Nothing is lost.
+#[tokio::test]
+async fn is_looked_after() {
+    let mut cluster = Cluster::start(Options::from(Version::V3_4).process()).await.unwrap();
+    let (first, id) = (cluster.leader().await.unwrap(), cluster_id(cluster.member(0)).await);
+    put(&mut cluster, first, "1").await;
+    let second = cluster.depose().await.unwrap();
+    assert_ne!(second, first);
+    assert_eq!(cluster.leader().await.unwrap(), second);
+    cluster.defragment().await.unwrap();
+    cluster.replace(second).await.unwrap();
+    for member in 0..3 {
+        assert_eq!(get(&mut cluster, member).await, "1", "it has caught up");
+    }
+    let members = cluster.member(first).etcdctl(Api::V3, &["member", "list"]).await.unwrap();
+    assert_eq!(
+        members.lines().filter(|line| line.contains("started") && line.ends_with("false")).count(),
+        3,
+        "{members}"
+    );
+    cluster.upgrade(Version::V3_5).await.unwrap();
+    assert!(cluster.describe().contains("etcd 3.5."), "{}", cluster.describe());
+    assert_eq!(cluster_id(cluster.member(0)).await, id, "it is the same cluster");
+    put(&mut cluster, first, "2").await;
+    assert_eq!(get(&mut cluster, second).await, "2");
+}

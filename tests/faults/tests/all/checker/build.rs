@@ -47,8 +47,18 @@ impl History {
             compares: false,
             ttl: 10 * STEP,
             notice: NOTICE,
+            overlap: 0,
+            overlap_of_parts: 0,
         };
         Self { lines: Vec::new() }.say("world", begin)
+    }
+
+    /// The same where two may hold one thing for so long.
+    pub(crate) fn overlapping(mut self, long: u64) -> Self {
+        if let What::Begin { overlap, overlap_of_parts, .. } = &mut self.lines[0].what {
+            (*overlap, *overlap_of_parts) = (long, long);
+        }
+        self
     }
 
     /// The same on a store where lists are compared.

@@ -3,7 +3,7 @@
 use cluster_control_faults::checker::Rule;
 use cluster_control_faults::history::What;
 
-use super::build::{History, rules};
+use super::build::{History, STEP, rules};
 
 fn world() -> History {
     History::new().put(1, "/marks/oracle", 1, "1")
@@ -107,4 +107,44 @@ fn b3_a_stable_index_has_one_holder_and_stays() {
     assert_eq!(rules(&moved.lines), [Rule::B3]);
     let grown = part(part(world(), "a", true, 5, 0, 2, 2), "a", true, 6, 0, 2, 4);
     assert_eq!(rules(&grown.lines), [], "the whole may grow");
+}
+
+/// A server that ends leases of living owners lets a second one in; the first one has to hear of it soon.
+#[test]
+fn two_may_hold_one_thing_only_for_as_long_as_the_store_says() {
+    let both = |long| {
+        let history = acquired(acquired(world().overlapping(long), "a", 5), "b", 7).wait(2);
+        dropped(history, "a", 5)
+    };
+    assert_eq!(rules(&both(5 * STEP).lines), []);
+    assert_eq!(rules(&both(2 * STEP).lines), [Rule::L3]);
+    let parts = |long| {
+        let both = part(part(world().overlapping(long), "a", true, 5, 0, 2, 2), "b", true, 6, 1, 1, 2);
+        no_part(both.wait(2), "a")
+    };
+    assert_eq!(rules(&parts(5 * STEP).lines), []);
+    assert_eq!(rules(&parts(2 * STEP).lines), [Rule::B3]);
+}
+
+/// A state of this node, written by the leader with this token.
+fn state(history: History, position: u64, node: &str, created: u64, token: u64, state: &str) -> History {
+    let value = format!(r#"{{"sessionID":"{node}","ipAddress":"h","state":"{state}","token":"1@{token}"}}"#);
+    history.put(position, &format!("/n/states/{node}"), created, &value)
+}
+
+#[test]
+fn t1_the_states_are_those_of_the_newest_leader() {
+    let two = state(state(world(), 10, "a", 10, 9, "new"), 11, "b", 11, 9, "new");
+    let taken_over = state(state(two.clone(), 21, "a", 21, 20, "new"), 22, "b", 22, 20, "clustered");
+    assert_eq!(rules(&taken_over.clone().quiet(22).lines), []);
+    assert_eq!(rules(&state(two.clone(), 21, "a", 21, 20, "new").quiet(21).lines), [Rule::T1], "b is left behind");
+    let older = state(state(two.clone(), 21, "a", 21, 20, "new"), 22, "a", 21, 9, "new");
+    assert_eq!(rules(&older.lines), [Rule::T1], "the server has let an older leader write");
+    let late = state(taken_over.clone(), 23, "a", 23, 9, "new");
+    assert_eq!(rules(&late.clone().quiet(23).lines), [Rule::T1], "a late first write stays");
+    assert_eq!(rules(&state(late, 24, "a", 24, 20, "new").quiet(24).lines), [], "it is put right");
+    let reset = state(taken_over.clone(), 23, "b", 22, 20, "new");
+    assert_eq!(rules(&reset.lines), [Rule::T1], "a node was sent back");
+    let foreign = taken_over.put(23, "/n/states/a", 21, "?").put(24, "/n/other/a", 24, "{}");
+    assert_eq!(rules(&foreign.lines), [], "what is none of ours says nothing");
 }
