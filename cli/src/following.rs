@@ -1,13 +1,13 @@
 //! The members of the watched clusters, listed once and then followed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use registry::{ErrorKind, Event, Registry, RegistryExt, Scope, Snapshot};
 use registry_handlers::Memberships;
 use tokio::task::JoinSet;
 
-use crate::configuration::WatchSpec;
-use crate::connecting::Session;
+use crate::configuration::{Configuration, WatchSpec};
 use crate::exit::Outcome;
 use crate::patience::patiently;
 
@@ -47,10 +47,10 @@ impl Following {
     }
 
     /// Takes every change in from now on; none that came since the list is missed.
-    pub(crate) fn start(&mut self, session: &Session) {
+    pub(crate) fn start(&mut self, registry: &Arc<dyn Registry>, configuration: &Configuration) {
         for (watch, snapshot) in self.listed.drain(..) {
-            let options = session.configuration.subscribe_options(&watch);
-            let mut events = session.registry.subscribe_from(&watch.dir, snapshot, options);
+            let options = configuration.subscribe_options(&watch);
+            let mut events = registry.subscribe_from(&watch.dir, snapshot, options);
             let memberships = self.memberships.clone();
             self.tasks.spawn(async move {
                 let mut view = View::default();

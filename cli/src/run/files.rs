@@ -14,10 +14,14 @@ use crate::runtime;
 /// Commands that are run for the files do not get these: they may hold credentials.
 const HIDDEN: [&str; 4] = ["CLUSTER_CONTROL_REGISTRY", "ETCDCTL_PASSWORD", "ETCDCTL_USER", "ETCDCTL_AUTH_JWT_TOKEN"];
 
+/// The one place that waits for processes, started if it is not yet.
+pub(crate) fn processes() -> Outcome<Processes> {
+    Processes::start().map_err(|error| Failure::new(ERROR, format!("cannot start: {error}")))
+}
+
 /// Starts the one place that waits for processes, and remembers on disk, where there is one, who is still to be told.
 pub(crate) fn setup(configuration: &Configuration, child: Option<SignalChild>) -> Outcome<Setup> {
-    let processes = Processes::start().map_err(|error| Failure::new(ERROR, format!("cannot start: {error}")))?;
-    let mut setup = Setup::new(processes, pending(configuration));
+    let mut setup = Setup::new(processes()?, pending(configuration));
     setup.child = child;
     setup.hidden = HIDDEN.map(Into::into).into();
     Ok(setup)
