@@ -146,8 +146,8 @@ mod tests {
         let begin = || {
             let alive = Arc::clone(&alive);
             async move {
-                let _alive = alive;
                 std::future::pending::<()>().await;
+                drop(alive);
             }
         };
         latest.ask(begin);

@@ -22,18 +22,19 @@ pub(super) enum Asked {
 
 /// From now on none of these signals ends the program by itself; each is delivered here.
 pub(super) fn listen_to_all() -> Outcome<mpsc::UnboundedReceiver<Asked>> {
-    let kinds: [(SignalKind, fn(u8) -> Asked); 7] = [
-        (SignalKind::terminate(), Asked::Stop),
-        (SignalKind::interrupt(), Asked::Stop),
-        (SignalKind::quit(), Asked::StopNow),
-        (SignalKind::hangup(), |_| Asked::Reload),
-        (SignalKind::user_defined1(), |_| Asked::Forward(Signal::USR1)),
-        (SignalKind::user_defined2(), |_| Asked::Forward(Signal::USR2)),
-        (SignalKind::window_change(), |_| Asked::Forward(Signal::WINCH)),
+    let number = |kind: SignalKind| u8::try_from(kind.as_raw_value()).unwrap_or_default();
+    let (terminate, interrupt, quit) = (SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit());
+    let kinds = [
+        (terminate, Asked::Stop(number(terminate))),
+        (interrupt, Asked::Stop(number(interrupt))),
+        (quit, Asked::StopNow(number(quit))),
+        (SignalKind::hangup(), Asked::Reload),
+        (SignalKind::user_defined1(), Asked::Forward(Signal::USR1)),
+        (SignalKind::user_defined2(), Asked::Forward(Signal::USR2)),
+        (SignalKind::window_change(), Asked::Forward(Signal::WINCH)),
     ];
     let (sender, receiver) = mpsc::unbounded_channel();
     for (kind, asked) in kinds {
-        let asked = asked(u8::try_from(kind.as_raw_value()).unwrap_or_default());
         let (mut signals, sender) = (listen(kind)?, sender.clone());
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
