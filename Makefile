@@ -4,13 +4,14 @@ CARGO ?= cargo
 # What the demo runs on: sqlite (nothing is needed), etcd or etcd-v2.
 ON ?= sqlite
 
-.PHONY: demo test faults faults-program soak simulation fuzz bench bench-quick bench-build static lint fmt doc images setup build help
+.PHONY: demo test everything faults faults-program soak simulation fuzz bench bench-quick bench-build static lint fmt doc images setup build help
 
 help:
 	@echo 'make demo            a load balancer and two web servers on the embedded store; ON=etcd for the same on etcd'
 	@echo 'make test            every test, on real servers'
+	@echo 'make everything      all of it, the soak and the program beside its earlier version as well; before a release'
 	@echo 'make faults          real servers and clients while everything fails, and what must be caught'
-	@echo 'make soak TIME=10m   the same at random; SEED=n repeats a schedule, ON=etcd takes only stores called so'
+	@echo 'make soak TIME=10m   the same at random, then agents of a server that comes and goes; SEED=n repeats a schedule'
 	@echo 'make simulation      registry-core in a simulated registry; SCHEDULES=100000, SEED=… plays one of them again'
 	@echo 'make fuzz            searches for inputs that break a promise; TARGET=index, TIME=60 seconds for each'
 	@echo 'make bench           what the program costs beside the least that it can cost; AGAINST=peers.toml, ONLY=latency,burst'
@@ -42,6 +43,10 @@ test: build images
 faults-program: setup
 	@$(CARGO) build --locked --quiet --workspace --all-features --bin faults
 
+# Before a release: what `make test` has no time for as well. Takes hours.
+everything:
+	@scripts/everything
+
 # Every fault once on every store, side by side, with a fixed seed; then every mutant. Histories are kept in target/faults.
 faults: faults-program images
 	@"$${CARGO_TARGET_DIR:-target}/debug/faults" run
@@ -49,6 +54,9 @@ faults: faults-program images
 soak: faults-program images
 	@"$${CARGO_TARGET_DIR:-target}/debug/faults" soak --time $(or $(TIME),10m) $(if $(SEED),--seed $(SEED)) \
 		$(if $(filter command line environment,$(origin ON)),--on $(ON))
+	@$(CARGO) build --locked --quiet -p cluster-control
+	@SOAK=$(or $(TIME),10m) TEST_PROGRAM="$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/cluster-control" \
+		$(CARGO) test --locked --quiet --workspace --all-features --test limits -- agents_of_a_flapping_server
 
 # Recovery and the keeper of registrations, on a paused clock, with everything that goes wrong drawn from a seed.
 simulation:

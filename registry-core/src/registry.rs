@@ -103,7 +103,7 @@ pub trait Registry: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Finds out why the entry that was removed at `at` is gone, where a watch only says `Unknown`. `Deleted` is certain:
+    /// Finds out why an entry is gone that was there just before `at`, where a watch only says `Unknown`. `Deleted` is certain:
     /// somebody removed it while its lease lived. A backend that cannot find out says `Unknown`.
     async fn why_removed(&self, key: &Key, at: Index) -> Result<Removed> {
         let _ = (key, at);

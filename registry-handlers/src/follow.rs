@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::error::{Error, Result};
 use crate::file::{ManagedFile, Report};
+use crate::log::Log;
 use crate::membership::{Clusters, Seen};
 use crate::status::FileStatus;
 
@@ -39,11 +40,18 @@ pub(crate) async fn follow(
     let mut earliest = Instant::now();
     let mut retry_at = None;
     let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
+    let mut log = Log::new(&status.borrow());
     let mut next = Next::Work;
     loop {
         next = match next {
             Next::Over => return,
-            Next::Rest => rest(&mut clusters, retry_at).await,
+            Next::Rest => tokio::select! {
+                next = rest(&mut clusters, retry_at) => next,
+                () = log.wait() => {
+                    log.catch_up(&status.borrow());
+                    Next::Rest
+                }
+            },
             Next::Work => {
                 let now = Seen::of(&clusters.borrow_and_update(), &file.watch);
                 let due = retry_at.is_some_and(|at| at <= Instant::now());
@@ -74,7 +82,7 @@ pub(crate) async fn follow(
                     let busy = Seen::of(&clusters.borrow(), &file.watch) != seen;
                     status.send_modify(|status| {
                         status.seen.clone_from(&seen);
-                        tell(status, result, busy);
+                        tell(status, result, busy, &mut log);
                     });
                     if busy { Next::Work } else { Next::Rest }
                 }
@@ -102,30 +110,17 @@ async fn rest(clusters: &mut watch::Receiver<Clusters>, retry_at: Option<Instant
     Next::Work
 }
 
-/// One line for each transition, never for each attempt.
-pub(crate) fn tell(status: &mut FileStatus, result: Result<Report>, busy: bool) {
-    let dest = status.dest.display();
+/// What the attempt came to, for those who look from outside and for the log.
+pub(crate) fn tell(status: &mut FileStatus, result: Result<Report>, busy: bool, log: &mut Log) {
     status.busy = busy;
     let report = match result {
         Ok(report) => report,
         Err(error) => return fail(status, &error),
     };
-    if let Some(written) = report.written {
-        tracing::info!(file = %dest, bytes = written.bytes, atomic = written.atomic, "written");
-        status.written = Some(written);
+    log.take(status, &report);
+    if report.written.is_some() {
+        status.written = report.written;
         status.writes += 1;
-    } else if status.error.is_some() {
-        tracing::info!(file = %dest, "the file needs no change any more");
-    }
-    if report.held != status.held {
-        if let Some(held) = &report.held {
-            tracing::warn!(file = %dest, "{held}");
-        } else {
-            tracing::info!(file = %dest, "nothing is held back any more");
-        }
-    }
-    if let Some(first) = report.skipped.first.filter(|_| report.skipped.count != status.skipped) {
-        tracing::warn!(file = %dest, skipped = report.skipped.count, "members were left out: {first}");
     }
     status.held = report.held;
     status.skipped = report.skipped.count;
@@ -134,6 +129,7 @@ pub(crate) fn tell(status: &mut FileStatus, result: Result<Report>, busy: bool) 
     status.attempts = 0;
 }
 
+/// One line for each reason, never for each attempt.
 fn fail(status: &mut FileStatus, error: &Error) {
     let text = error.to_string();
     if status.error.as_ref() != Some(&text) {

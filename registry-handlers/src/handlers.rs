@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::error::{Error, Result};
 use crate::file::ManagedFile;
 use crate::follow::{follow, tell};
+use crate::log::Log;
 use crate::membership::Memberships;
 use crate::notify::Notifier;
 use crate::pending::Pending;
@@ -144,7 +145,10 @@ impl Handlers {
                     (None, None) => Outcome::Same,
                 }),
             };
-            status.send_modify(|status| tell(status, result, false));
+            status.send_modify(|status| {
+                let mut log = Log::new(status);
+                tell(status, result, false, &mut log);
+            });
             file.forget(&silent).await;
             all.push(Prepared { dest, result: outcome });
         }

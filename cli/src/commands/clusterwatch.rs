@@ -66,7 +66,8 @@ pub(super) async fn run(session: Session, words: Words) -> Outcome {
         let watches = session.configuration.watches_with(&name, &handlers.clusters())?;
         // The reader has started with what `clusterprepare` wrote. Whatever differs from that by now, and whatever changes from
         // now on, is written and told; so no change since the index is missed, however long ago that was.
-        let following = Following::list(&*session.registry, watches, session.patience(FOR_EVER)).await?;
+        let (memory, patience) = (session.memory.clone(), session.patience(FOR_EVER));
+        let following = Following::list(&*session.registry, &session.configuration, watches, memory, patience).await?;
         Outcome::Ok((session, handlers, following))
     };
     let (session, handlers, mut following) = tokio::select! {
@@ -77,8 +78,9 @@ pub(super) async fn run(session: Session, words: Words) -> Outcome {
         tracing::warn!("{cluster}: the registry's history is shorter than {index}: it was wiped or restored");
     }
     let writing = Writing::start(handlers, &following.memberships);
-    following.start(&session.registry, &session.configuration);
+    following.start(&session, &session.configuration);
     termination.requested().await;
     writing.stop().await;
+    following.stop().await;
     Ok(OK)
 }

@@ -12,7 +12,7 @@ pub(super) fn check(global: &Global) -> Outcome {
     let Some(path) = &configuration.path else {
         return Err(Failure::configuration("there is no configuration file here; name one with --config"));
     };
-    let registry = connect(global, &configuration)?;
+    let (registry, _) = connect(global, &configuration)?;
     configuration.own(&Own::default(), &*registry)?;
     // A signal needs a child, which only `run` has; here it is enough that there could be one.
     let setup = files::setup(&configuration, Some(std::sync::Arc::new(|_| Ok(()))))?;

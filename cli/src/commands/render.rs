@@ -7,7 +7,7 @@ use registry_handlers::{FileKind, FileSpec};
 use crate::configuration::{Configuration, WatchSpec};
 use crate::connecting::Session;
 use crate::exit::{ERROR, Failure, OK, Outcome};
-use crate::following::Following;
+use crate::following::{Following, Memory};
 use crate::output::print;
 use crate::run::files;
 
@@ -31,7 +31,8 @@ pub(super) async fn run(session: Session, given: &[String], clusters: &[String],
         file.notify.clear();
     }
     let mut handlers = files::check(configuration, &wanted, &[], files::setup(configuration, None)?)?;
-    let following = Following::list(&*session.registry, watches, session.patience(PATIENCE)).await?;
+    let patience = session.patience(PATIENCE);
+    let following = Following::list(&*session.registry, configuration, watches, Memory::none(), patience).await?;
     if !to_stdout {
         files::prepare(&mut handlers, &following.memberships).await?;
         return Ok(OK);

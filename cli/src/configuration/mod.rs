@@ -121,8 +121,13 @@ impl Configuration {
     /// How a cluster is followed by whoever acts on the loss of a member. Others keep their entries as long as this process
     /// keeps its own, as far as anyone knows.
     pub(crate) fn subscribe_options(&self, watch: &WatchSpec) -> SubscribeOptions {
+        SubscribeOptions::new().grace(self.grace(watch))
+    }
+
+    /// How long members that may have expired in an outage are kept; zero: not at all.
+    pub(crate) fn grace(&self, watch: &WatchSpec) -> Duration {
         let longest = self.own.as_ref().and_then(|own| own.ttl).unwrap_or_default().max(DEFAULT_GRACE);
-        SubscribeOptions::new().grace(watch.grace.unwrap_or(longest))
+        watch.grace.unwrap_or(longest)
     }
 
     /// A cluster that the configuration names.

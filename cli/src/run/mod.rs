@@ -98,7 +98,8 @@ async fn prepare(global: Global, arguments: &Run, child: SignalChild) -> Outcome
     let (session, setup, mut handlers) = aside(check).await??;
     let configuration = &session.configuration;
     let patience = arguments.start_timeout.or(session.global.timeout).unwrap_or(configuration.child.start_timeout());
-    let following = Following::list(&*session.registry, configuration.watches.clone(), patience).await?;
+    let (watches, memory) = (configuration.watches.clone(), session.memory.clone());
+    let following = Following::list(&*session.registry, configuration, watches, memory, patience).await?;
     files::prepare(&mut handlers, &following.memberships).await?;
     Ok(Prepared { session, own, setup, handlers, following, ready })
 }

@@ -1,10 +1,10 @@
 //! A new configuration, made ready beside everything else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use registry::Registry;
-use registry_handlers::Setup;
-use std::time::Duration;
+use registry_handlers::{Handlers, Setup};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::files;
@@ -13,7 +13,7 @@ use crate::arguments::{Global, Own};
 use crate::aside::aside;
 use crate::configuration::{Configuration, SelfSpec};
 use crate::exit::Outcome;
-use crate::following::Following;
+use crate::following::{Following, Kept, Memory};
 
 /// How long a new configuration waits for the registry before the old one is kept.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -68,24 +68,28 @@ pub(super) struct Source {
     pub(super) given: Own,
     pub(super) registry: Arc<dyn Registry>,
     pub(super) setup: Setup,
+    pub(super) memory: Memory,
     /// The registry that the configuration in force names.
     pub(super) url: Option<String>,
+    /// What it follows.
+    pub(super) kept: Kept,
 }
 
-/// A configuration that was read again, whose files are followed already.
+/// A configuration that was read again and is valid. The files of the former one are not followed any more.
 #[derive(Debug)]
 pub(super) struct Fresh {
     pub(super) configuration: Configuration,
     pub(super) own: Option<SelfSpec>,
+    pub(super) handlers: Handlers,
     pub(super) following: Following,
 }
 
-/// Reads and checks the configuration, lists its clusters, and writes its files from then on.
+/// Reads and checks the configuration, lists what is watched anew, and ends the files of the former one.
 ///
 /// # Errors
-/// The former configuration is still in force. Cancelled, either is, or no file is written any more.
+/// The former configuration is still in force. Cancelled, it is, or no file is written any more.
 pub(super) async fn reload(source: Source, writing: Writing) -> Outcome<Fresh> {
-    let Source { global, given, registry, setup, url } = source;
+    let Source { global, given, registry, setup, memory, url, kept } = source;
     // What is read may lie on a disk that hangs.
     let configuration = aside(move || Configuration::load(&global)).await??;
     let own = configuration.own(&given, &*registry)?;
@@ -94,14 +98,13 @@ pub(super) async fn reload(source: Source, writing: Writing) -> Outcome<Fresh> {
         Outcome::Ok((configuration, handlers))
     };
     let (configuration, handlers) = aside(check).await??;
-    let mut following = Following::list(&*registry, configuration.watches.clone(), PATIENCE).await?;
+    let following = Following::list_beside(kept, &*registry, &configuration, memory, PATIENCE).await?;
     if configuration.registry != url {
         tracing::warn!("another registry is used only after a restart");
     }
-    // Everything is valid: from here on nothing can fail. The readers run already, so every difference is told.
-    writing.replace(handlers, &following.memberships).await;
-    following.start(&registry, &configuration);
-    Ok(Fresh { configuration, own, following })
+    // Everything is valid: from here on nothing can fail.
+    writing.end().await;
+    Ok(Fresh { configuration, own, handlers, following })
 }
 
 #[cfg(test)]

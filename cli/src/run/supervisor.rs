@@ -54,7 +54,7 @@ impl Supervisor {
         let Prepared { session, own, setup, handlers, mut following, ready } = prepared;
         let configuration = &session.configuration;
         let writing = Writing::start(handlers, &following.memberships);
-        following.start(&session.registry, configuration);
+        following.start(&session, configuration);
         let registering = Registering::start(session.registry.clone(), own);
         let health = Watcher::start(configuration.ready.clone(), configuration.health.clone(), setup.processes.clone());
         let reloading = Latest::new();
@@ -86,7 +86,7 @@ impl Supervisor {
                 (self.stop(true, &mut asked).await, Some(ERROR))
             }
         };
-        self.writing.stop().await;
+        tokio::join!(self.writing.stop(), self.following.stop());
         sweep(&self.setup.processes).await;
         let own = code_of(status);
         let success = self.session.configuration.child.success_codes.contains(&own);
@@ -173,7 +173,9 @@ impl Supervisor {
             given: self.given.clone(),
             registry: self.session.registry.clone(),
             setup: self.setup.clone(),
+            memory: self.session.memory.clone(),
             url: self.session.configuration.registry.clone(),
+            kept: self.following.kept(),
         };
         self.reloading.ask(|| reload(source(), self.writing.clone()));
     }
@@ -183,14 +185,18 @@ impl Supervisor {
     /// # Errors
     /// What was under way has gone by a panic.
     fn reloaded(&mut self, reloaded: Result<Outcome<Fresh>, JoinError>) -> Result<(), JoinError> {
-        let Fresh { configuration, own, following } = match reloaded? {
+        let Fresh { configuration, own, handlers, following } = match reloaded? {
             Ok(fresh) => fresh,
             Err(failure) => {
                 tracing::error!("the configuration stays as it was: {failure}");
                 return Ok(());
             }
         };
-        self.following = following;
+        // The readers run already, so every difference is told.
+        let earlier = std::mem::replace(&mut self.following, following);
+        self.following.take_over(earlier, &configuration.watches);
+        self.writing = Writing::start(handlers, &self.following.memberships);
+        self.following.start(&self.session, &configuration);
         let probes = (&configuration.ready, &configuration.health);
         if probes != (&self.session.configuration.ready, &self.session.configuration.health) {
             // One that was ready once is only asked about its health from now on.

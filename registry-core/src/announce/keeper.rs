@@ -17,7 +17,7 @@ use crate::limit::limited;
 use crate::name::{Key, Scope};
 use crate::options::{Condition, OwnWatch, RegisterOptions, WatchKind};
 use crate::registry::Registry;
-use crate::subscription::{SubscribeOptions, Subscription};
+use crate::subscription::{DEFAULT_GRACE, SubscribeOptions, Subscription};
 
 /// The longest wait between two attempts while the registry cannot be reached.
 const RETRY_MAX: Duration = Duration::from_secs(3);
@@ -27,7 +27,7 @@ pub(super) const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// takes it away may take it away again.
 const LASTING: Duration = Duration::from_secs(10);
 
-/// While it does not watch its entry, what must hear of a loss soon renews so many times in a TTL.
+/// While its watch may not show a loss at once, what must hear of it soon renews so many times in a TTL.
 const UNWATCHED: u32 = 12;
 
 /// So many moments are there between two renewals at which all registrations of one process are renewed: of those that come
@@ -442,10 +442,18 @@ impl Keeper {
     /// When the next renewal is due after a good one: a little early, spread, and then with those of others.
     fn next_renewal(&self, lease: &Lease, is_watched: bool) -> Moment {
         let interval = self.options.renew_every.unwrap_or(lease.ttl() / 3);
-        // What acts on its ownership must hear of a loss soon, also while its watch is interrupted.
-        let interval =
-            if is_watched || !self.options.single_ownership { interval } else { interval.min(lease.ttl() / UNWATCHED) };
+        let interval = if self.options.single_ownership && !(is_watched && self.is_settled()) {
+            interval.min(lease.ttl() / UNWATCHED)
+        } else {
+            interval
+        };
         (Moment::now() + jitter(interval, 0.2)).in_step(interval / STEPS)
+    }
+
+    /// False for a while after another server took the lead: one that has been away may show what has happened late, and the
+    /// one that led before may still end leases.
+    fn is_settled(&self) -> bool {
+        self.registry.leader_changed().is_none_or(|changed| (changed + DEFAULT_GRACE).is_over())
     }
 
     /// An eviction is seen at once, not only at the next renewal.

@@ -109,14 +109,17 @@ impl Grace {
         grace
     }
 
-    /// Members that were known before the list.
-    pub(super) fn expect(&mut self, missing: Vec<Entry>) {
+    /// What was known before the list.
+    pub(super) fn expect(&mut self, known: &Snapshot) {
         let until = Instant::now() + self.period;
-        let suspect = Suspect { reason: Removed::Unknown, at: self.index, until, kind: Kind::Suppressed };
-        for entry in missing {
+        // They were there at that point, so they went after it.
+        let at = Index::new(known.index.epoch(), known.index.position().saturating_add(1));
+        let suspect = Suspect { reason: Removed::Unknown, at, until, kind: Kind::Suppressed };
+        for entry in &known.entries {
             if self.known.get(&entry.name).is_none() {
                 self.suspects.insert(entry.name.clone(), suspect);
-                self.known.insert(entry.name.clone(), entry);
+                self.to_ask.insert(entry.name.clone());
+                self.known.insert(entry.name.clone(), entry.clone());
             }
         }
         if !self.suspects.is_empty() {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::entry::{Batch, Entry, Snapshot};
+use crate::entry::{Batch, Snapshot};
 use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::name::Scope;
@@ -203,12 +203,13 @@ impl Subscription {
         Self { hub, number, grace }
     }
 
-    /// With a [grace](SubscribeOptions::grace): members that the caller knew before, such as an earlier run of its program, and that
-    /// are missing in the list that this subscription goes on from. They are taken for members that could not renew: removed at
-    /// the end of the grace, unless they come back. The caller goes on knowing them until then.
-    pub fn expect(mut self, missing: Vec<Entry>) -> Self {
+    /// With a [grace](SubscribeOptions::grace): what the caller knew before, such as an earlier run of its program. Members of it that
+    /// are missing in the list that this subscription goes on from are taken for members that could not renew: removed at the end
+    /// of the grace, unless they come back, or at once where the registry says that they were taken away on purpose. The caller
+    /// goes on knowing them until then.
+    pub fn expect(mut self, known: &Snapshot) -> Self {
         if let Some(grace) = &mut self.grace {
-            grace.expect(missing);
+            grace.expect(known);
         }
         self
     }

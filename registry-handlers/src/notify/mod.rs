@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::handlers::{Setup, SignalChild};
 use crate::news::Message;
 use crate::pending::{Due, Pending};
+use crate::seldom::Seldom;
 use crate::spec::{NotifyKind, NotifySpec};
 use crate::status::{FileStatus, NotifyStatus};
 use exec::Exec;
@@ -67,8 +68,14 @@ impl Notifier {
     ) {
         let mut backoff = Backoff::new(self.spec.retry.base, self.spec.retry.max);
         let mut earliest = Instant::now();
+        let mut notified = Seldom::default();
         loop {
-            self.wait_for_work(&pending).await;
+            loop {
+                tokio::select! {
+                    () = self.wait_for_work(&pending) => break,
+                    () = notified.wait() => say_notified(&self.spec.name, 0, notified.due()),
+                }
+            }
             // The one who says that the child is ready is gone without having said so: it never will be.
             if ready.wait_for(|ready| *ready).await.is_err() {
                 return;
@@ -83,7 +90,7 @@ impl Notifier {
             earliest = started + self.spec.min_interval;
             let result = self.attempt(&due, &processes).await;
             let failed = result.is_err();
-            status.send_modify(|status| tell(status, result));
+            status.send_modify(|status| tell(status, result, &mut notified));
             if failed {
                 self.pause(&pending, &due, started, &mut backoff).await;
             } else {
@@ -169,20 +176,26 @@ fn is_same(due: &Due, tried: &Due) -> bool {
     writes(due) == writes(tried)
 }
 
+/// That it was told, so many times; `failures` is how often the last one had to be tried again.
+fn say_notified(notify: &str, failures: u32, times: Option<u64>) {
+    if let Some(times) = times {
+        tracing::info!(notify, failures, times = Some(times).filter(|times| *times > 1), "notified");
+    }
+}
+
 /// One line for each transition.
-fn tell(status: &mut NotifyStatus, result: Result<(), String>) {
-    let notify = status.name.clone();
+fn tell(status: &mut NotifyStatus, result: Result<(), String>, notified: &mut Seldom) {
     status.runs += 1;
     match result {
         Ok(()) => {
-            tracing::info!(notify, failures = status.attempts, "notified");
+            say_notified(&status.name, status.attempts, notified.happened());
             status.succeeded = Some(SystemTime::now());
             status.error = None;
             status.attempts = 0;
         }
         Err(error) => {
             if status.error.as_ref() != Some(&error) {
-                tracing::error!(notify, "{error}; it is tried again until it succeeds");
+                tracing::error!(notify = status.name, "{error}; it is tried again until it succeeds");
             }
             status.error = Some(error);
             status.attempts = status.attempts.saturating_add(1);

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::digest;
 use crate::write::{Temporary, remove_all_leftovers};
 
 #[derive(Serialize, Deserialize)]
@@ -66,15 +67,9 @@ pub(super) fn save(directory: &Path, dest: &Path, pending: &BTreeSet<String>) ->
     File::open(directory)?.sync_all()
 }
 
-/// A path is too long and has the wrong characters for a name, so its hash stands for it (FNV-1a, which stays the same
-/// from one version of this program to the next).
+/// A path is too long and has the wrong characters for a name.
 fn path(directory: &Path, dest: &Path) -> PathBuf {
-    let hash = dest
-        .as_os_str()
-        .as_bytes()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    directory.join(format!("pending-{hash:016x}.json"))
+    directory.join(format!("pending-{:016x}.json", digest(dest.as_os_str().as_bytes())))
 }
 
 /// A file that a crash, or somebody else, has left behind: what is cut off or damaged is told to everybody, and what was

@@ -55,6 +55,8 @@ pub(crate) fn a_wiped_registry_is_filled_again(context: &Context) {
     registered(context);
     never(Duration::from_secs(1), "the loss of all data empties the file", || file(context) != before);
     context.witness.put(&context.at("db/10.0.0.2:3306"), "0");
+    // Who was there has time to come back, and is gone when he does not.
+    holds(context, "db.json", &["10.0.0.1:3306", "10.0.0.2:3306"]);
     holds(context, "db.json", &["10.0.0.2:3306"]);
     assert!(run.is_running());
     assert_eq!(child_id(context), child);
@@ -62,7 +64,8 @@ pub(crate) fn a_wiped_registry_is_filled_again(context: &Context) {
 
 fn prepare(context: &Context) -> (Process, u32) {
     let reload = exec("reload", RELOAD, "");
-    configure(context, &[own(context), watch(context, "db"), reload, json_file("db", "reload")]);
+    let watch = watch(context, "db") + "grace = \"5s\"\n";
+    configure(context, &[own(context), watch, reload, json_file("db", "reload")]);
     context.witness.put(&context.at("db/10.0.0.1:3306"), "0");
     let process = run(context);
     registered(context);

@@ -3,6 +3,7 @@
 mod churn;
 mod clients;
 mod consumer;
+mod flapping;
 mod reconnects;
 mod writer;
 
@@ -20,5 +21,6 @@ fn main() -> ExitCode {
         .on_own(&Backend::SERVERS, "reconnects_leave_nothing_behind", reconnects::to_a_server)
         .on(&[Backend::Sqlite], "reopening_leaves_nothing_behind", reconnects::of_a_file)
         .on_own(&[Backend::EtcdV3, Backend::Sqlite], "slow_consumers", churn::slow_consumers)
+        .on_own(&Backend::SERVERS, "agents_of_a_flapping_server", flapping::agents_of_a_flapping_server)
         .run()
 }

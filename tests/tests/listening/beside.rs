@@ -109,6 +109,12 @@ fn hangs_if_told() -> String {
     format!("if [ -e hang ]; then {HANG}; fi")
 }
 
+/// What is watched already is not listed again.
+fn watch_more(context: &Context) {
+    let more = watch("cache", &context.at("cache"));
+    configure(context, &context.url(), &[own(&context.key()), db(context), json_file("db", ""), more]);
+}
+
 fn db(context: &Context) -> String {
     watch("db", &context.at("db"))
 }
@@ -144,6 +150,7 @@ pub(crate) fn reading_a_template_again(context: &Context) {
 pub(crate) fn listing_again_from_a_frozen_server(context: &Context) {
     at(context, WITHOUT_EVICTION, &[db(context), json_file("db", "")], |run, _| {
         let server = Harmed::frozen(context);
+        watch_more(context);
         hups(run);
         server
     });
@@ -152,6 +159,7 @@ pub(crate) fn listing_again_from_a_frozen_server(context: &Context) {
 pub(crate) fn listing_again_without_a_server(context: &Context) {
     at(context, WITHOUT_EVICTION, &[db(context), json_file("db", "")], |run, _| {
         let server = Harmed::away(context);
+        watch_more(context);
         hups(run);
         server
     });
@@ -234,6 +242,8 @@ pub(crate) fn a_deaf_child_and_a_frozen_server(context: &Context) {
     child_id(context);
     registered(context);
     let server = Harmed::frozen(context);
+    let more = watch("cache", &context.at("cache"));
+    configure_child(context, &context.url(), "", &[&sections[..], &[more]].concat());
     hups(&mut run);
     run.signal(Signal::TERM);
     // 1 s for the registry, 2 s for the drain, 5 s for the child; and some for a machine that is busy.

@@ -61,6 +61,9 @@ pub(crate) fn without_a_server(context: &Context) {
     let mut run = start(context);
     registered(context);
     context.server().kill();
+    // What is watched already is not listed again.
+    let more = watch("cache", &context.at("cache"));
+    configure(context, &context.url(), &[with(context, "db"), vec![more]].concat());
     for _ in 0..200 {
         run.signal(Signal::HUP);
         sleep(Duration::from_millis(10));

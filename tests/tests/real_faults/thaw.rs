@@ -106,7 +106,11 @@ fn judge(mut all: Vec<Held>) {
     for pair in all.windows(2).filter(|pair| pair[0].lock == pair[1].lock) {
         let [before, after] = pair else { unreachable!("a window of two") };
         assert!(after.token > before.token, "the token went back: {pair:?}");
-        longest = longest.max(before.ended.saturating_duration_since(after.begun));
+        let overlap = before.ended.saturating_duration_since(after.begun);
+        if overlap > Duration::from_millis(100) {
+            println!("{overlap:?} of {before:?} and {after:?}");
+        }
+        longest = longest.max(overlap);
     }
     let losses = all.iter().filter(|held| held.lost).count();
     println!(

@@ -5,6 +5,7 @@ mod accepts;
 mod backup;
 mod fleet;
 mod kills;
+mod memory;
 mod recorder;
 mod steps;
 mod trial;
@@ -21,6 +22,9 @@ fn main() -> ExitCode {
         .on_own(&[Backend::Sqlite], "thirty_agents_without_their_store", trial::thirty_agents_without_their_store)
         .on_own_process(&[Backend::EtcdV3], "thirty_agents_on_a_restored_backup", backup::of_a_server)
         .on_own(&[Backend::Sqlite], "thirty_agents_on_an_older_copy", backup::of_a_file)
+        .on_own(&Backend::ALL, "a_start_in_an_outage_forgets_nobody", memory::a_start_in_an_outage_forgets_nobody)
+        .on_own(&Backend::ALL, "a_reload_in_an_outage_forgets_nobody", memory::a_reload_in_an_outage_forgets_nobody)
+        .on_own(&[Backend::EtcdV3], "who_left_before_the_start_is_gone", memory::who_left_before_the_start_is_gone)
         .on_own(&[Backend::Sqlite], "killed_at_any_moment", kills::killed_at_any_moment)
         .on_own_where(steps::is_possible, &[Backend::Sqlite], "killed_at_every_step", steps::killed_at_every_step)
         .on_own_where(

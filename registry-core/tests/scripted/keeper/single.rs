@@ -1,6 +1,6 @@
 //! Holding something once: until when, what a loss means, and leaving it to a successor.
 
-use registry_core::{ErrorKind, RegistryExt, State};
+use registry_core::{ErrorKind, Moment, RegistryExt, State};
 use tokio::time::{Instant, timeout};
 
 use super::{announce, announce_with, expires};
@@ -166,6 +166,27 @@ async fn while_its_watch_is_interrupted_it_renews_more_often() {
         fake.forget("a");
         registration.lost(token).await;
         assert!(begun.elapsed() <= most, "after {:?}", begun.elapsed());
+    }
+}
+
+/// A server that was away may show late what has happened, so a watch alone is not enough after a change of leader.
+#[tokio::test(start_paused = true)]
+async fn after_a_change_of_the_leader_it_renews_more_often() {
+    for (options, most) in [(options().single_ownership(), millis(1300)), (options(), seconds(5))] {
+        let fake = Fake::new();
+        let _registration = announce_with(&fake, options).await;
+        pass(seconds(30)).await;
+        fake.core().led = Some(Moment::now());
+        // Noticed with the next renewal.
+        pass(seconds(5)).await;
+        let before = fake.times(Op::Renew).len();
+        pass(seconds(80)).await;
+        let gaps = gaps(&fake.times(Op::Renew)[before..]);
+        assert!(gaps.iter().all(|gap| *gap <= most) && !gaps.is_empty(), "{gaps:?}");
+        pass(seconds(30)).await;
+        let times = fake.times(Op::Renew);
+        let last = times.last().expect("some").duration_since(times[times.len() - 2]);
+        assert!(last > seconds(3), "all is as it was: {last:?}");
     }
 }
 

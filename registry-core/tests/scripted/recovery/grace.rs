@@ -381,13 +381,11 @@ async fn without_a_grace_nothing_is_suppressed() {
 async fn members_that_were_known_before_have_time_to_come_back() {
     let fake = Fake::new();
     put(&fake, &["a", "b", "c"]);
-    let before = fake.holds();
+    let known = fake.holds();
     fake.change(|core| core.oracle.wipe());
     put(&fake, &["a"]);
-    let listed = fake.holds();
-    let missing: Vec<_> = before.entries.into_iter().filter(|entry| entry.name.as_str() != "a").collect();
     let options = SubscribeOptions::new().grace(DEFAULT_GRACE);
-    let mut subscription = fake.subscribe_from(dir(), listed, options).expect(missing);
+    let mut subscription = fake.subscribe_from(dir(), fake.holds(), options).expect(&known);
     assert_eq!(suppressed(&subscription), 2);
     let begun = Instant::now();
     pass(seconds(10)).await;
@@ -395,4 +393,26 @@ async fn members_that_were_known_before_have_time_to_come_back() {
     assert_eq!(soon(&mut subscription).await, ["+b=1"]);
     assert_eq!(changes(&mut subscription).await.0, ["-c"]);
     assert!(begun.elapsed() + seconds(1) > DEFAULT_GRACE, "after {:?}", begun.elapsed());
+}
+
+/// Whoever left on purpose meanwhile is not waited for, where the registry can say so.
+#[tokio::test(start_paused = true)]
+async fn members_that_left_on_purpose_while_nobody_looked_are_gone_at_once() {
+    for (reasons, gone) in [(Reasons::Asked, true), (Reasons::Unknown, false)] {
+        let fake = Fake::new();
+        fake.core().reasons = reasons;
+        put(&fake, &["a", "b", "c"]);
+        let known = fake.holds();
+        fake.evict("b");
+        fake.forget("c");
+        let options = SubscribeOptions::new().grace(DEFAULT_GRACE);
+        let mut subscription = fake.subscribe_from(dir(), fake.holds(), options).expect(&known);
+        if gone {
+            assert_eq!(soon(&mut subscription).await, ["-b"], "{reasons:?}");
+        }
+        quiet(&mut subscription, DEFAULT_GRACE.saturating_sub(seconds(2))).await;
+        let mut left = changes(&mut subscription).await.0;
+        left.sort();
+        assert_eq!(left, if gone { vec!["-c"] } else { vec!["-b", "-c"] }, "{reasons:?}");
+    }
 }

@@ -164,14 +164,20 @@ impl Oracle {
         inside.flat_map(|revision| revision.changes(scope)).collect()
     }
 
-    /// Why the last removal of an entry up to this point happened.
+    /// Why an entry is gone that was there just before `at`.
     pub(crate) fn why_removed(&self, key: &Key, at: Index) -> Option<Removed> {
-        let up_to = self.in_epoch(at.epoch(), 0).take_while(|revision| revision.index.position() <= at.position());
-        let removed = |(changed, deed, _): &(Key, Deed, Index)| match deed {
-            Deed::Remove(reason) if changed == key => Some(*reason),
-            _ => None,
-        };
-        up_to.flat_map(|revision| &revision.changes).filter_map(removed).last()
+        let (mut was_there, mut reason) = (false, None);
+        for revision in self.in_epoch(at.epoch(), 0) {
+            let deed = revision.changes.iter().find(|(changed, ..)| changed == key).map(|(_, deed, _)| deed);
+            match (revision.index.position() < at.position(), deed) {
+                (true, Some(deed)) => was_there = matches!(deed, Deed::Put(_)),
+                (false, Some(Deed::Remove(why))) if was_there => {
+                    reason = reason.or(Some(*why));
+                }
+                _ => {}
+            }
+        }
+        reason
     }
 
     /// Where the history goes on after this.
