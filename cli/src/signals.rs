@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+use processes::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::{ERROR, Failure, Outcome};
@@ -48,6 +49,18 @@ fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+}
+
+/// Survives XFSZ from now on: a write beyond the largest size that a file may have (`ulimit -f`) fails with EFBIG, and is
+/// reported as any other write that fails. It is caught and not ignored, because a caught signal gets its default back in
+/// what this program starts; where it is ignored already, it stays so.
+pub(crate) fn survive_file_size_limit() -> Outcome<()> {
+    let number = Signal::XFSZ.number();
+    if ignored() >> (number - 1) & 1 == 0 {
+        // The handler outlives the stream of signals, which nobody reads.
+        drop(listen(SignalKind::from_raw(number))?);
+    }
+    Ok(())
 }
 
 /// Listens to one kind of signal.

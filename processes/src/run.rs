@@ -60,6 +60,6 @@ struct KilledWhenDropped(Running);
 
 impl Drop for KilledWhenDropped {
     fn drop(&mut self) {
-        self.0.tell_group(Signal::KILL);
+        self.0.abandon();
     }
 }

@@ -93,6 +93,12 @@ impl Running {
         status
     }
 
+    /// Kill it without waiting for its end, which [`Processes::sweep`] does.
+    pub(crate) fn abandon(&self) {
+        self.tell_group(Signal::KILL);
+        self.processes.table.abandon(self.pid, &self.ended);
+    }
+
     pub(crate) fn tell_group(&self, signal: Signal) {
         match self.signal_group(signal) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -72,6 +72,8 @@ impl Signal {
     pub const USR2: Self = Self(Raw::USR2);
     /// The terminal's size changed; some servers use it for their own purpose.
     pub const WINCH: Self = Self(Raw::WINCH);
+    /// A file would become larger than `ulimit -f` allows.
+    pub const XFSZ: Self = Self(Raw::XFSZ);
     /// Continue after a stop.
     pub const CONT: Self = Self(Raw::CONT);
 

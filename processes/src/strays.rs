@@ -35,7 +35,8 @@ impl Processes {
     /// End what processes have left behind, the last thing to do before this program ends: every child of this program that
     /// was not started here, which is every orphan that it has adopted. Each gets TERM, and KILL after `grace`; then their
     /// own children, who thereby become orphans, the same. Processes that were started here and still run are not touched,
-    /// and neither is what is below them.
+    /// and neither is what is below them; but one that was killed because its [`run_to_end`](Self::run_to_end) was dropped is
+    /// waited for, and what it has left behind is ended too.
     ///
     /// Returns when none is left, at the latest a second after `grace`, with the number of those that even KILL could not
     /// end. Cancelled, it leaves everything as it is at that moment.
@@ -73,7 +74,8 @@ impl Processes {
                         tell(stray, signal);
                     }
                 }
-                strays.len()
+                // What a killed command started becomes an orphan only when the command has ended.
+                strays.len() + if group.is_none() { state.abandoned() } else { 0 }
             };
             if left == 0 || now >= deadline + AFTER_KILL {
                 return Ok(left);

@@ -46,6 +46,8 @@ pub(crate) struct State {
 struct Entry {
     ended: watch::Sender<Option<Status>>,
     leftovers: Leftovers,
+    /// It was killed because nobody waits for it any more.
+    abandoned: bool,
 }
 
 impl Table {
@@ -73,7 +75,7 @@ impl Table {
         let (ended, watcher) = watch::channel(None);
         let mut state = self.lock();
         let pid = Pid::from_child(&prepared.spawn()?);
-        state.own.insert(pid, Entry { ended, leftovers });
+        state.own.insert(pid, Entry { ended, leftovers, abandoned: false });
         Ok((pid, watcher))
     }
 
@@ -101,6 +103,16 @@ impl Table {
         Ok(sent?)
     }
 
+    /// It was killed, and its owner does not wait for its end. Until then what it started is not an orphan yet.
+    pub(crate) fn abandon(&self, pid: Pid, ended: &Ended) {
+        let mut state = self.lock();
+        if ended.borrow().is_none()
+            && let Some(entry) = state.own.get_mut(&pid)
+        {
+            entry.abandoned = true;
+        }
+    }
+
     /// Reap all that have ended, and tell their owners.
     pub(crate) fn reap(&self) {
         self.lock().reap();
@@ -112,6 +124,11 @@ impl State {
     /// Whether the process was started here and has not been reaped.
     pub(crate) fn owns(&self, pid: Pid) -> bool {
         self.own.contains_key(&pid)
+    }
+
+    /// How many were killed and have not been reaped, that nobody waits for.
+    pub(crate) fn abandoned(&self) -> usize {
+        self.own.values().filter(|entry| entry.abandoned).count()
     }
 
     fn reap(&mut self) {

@@ -3,11 +3,13 @@
 use registry::Index;
 use registry_handlers::NotifySpec;
 
+use crate::aside::aside;
 use crate::connecting::Session;
 use crate::exit::{Failure, OK, Outcome};
 use crate::following::Following;
 use crate::patience::FOR_EVER;
 use crate::run::files;
+use crate::run::writing::Writing;
 use crate::signals::Termination;
 
 /// The name of the one notification.
@@ -52,25 +54,33 @@ pub(super) async fn run(session: Session, words: Words) -> Outcome {
         return Err(Failure::configuration(message));
     }
     let notify = NotifySpec::exec(COMMAND, command);
-    let setup = files::legacy_setup(&session.configuration)?;
-    let handlers = files::check(&session.configuration, &wanted, &[notify], setup)?;
-    let watches = session.configuration.watches_with(&cluster, &handlers.clusters())?;
-    // The reader has started with what `clusterprepare` wrote. Whatever differs from that by now, and whatever changes from
-    // now on, is written and told; so no change since the index is missed, however long ago that was.
-    let memory = session.memory.clone();
-    let patience = session.patience(FOR_EVER);
-    let listed = Following::list(&*session.registry, &session.configuration, watches, memory, patience);
-    let mut following = tokio::select! {
-        listed = listed => listed?,
+    let name = cluster.clone();
+    let preparing = async {
+        // A template may lie on a disk that hangs.
+        let check = move || {
+            let setup = files::legacy_setup(&session.configuration)?;
+            let handlers = files::check(&session.configuration, &wanted, &[notify], setup)?;
+            Outcome::Ok((session, handlers))
+        };
+        let (session, handlers) = aside(check).await??;
+        let watches = session.configuration.watches_with(&name, &handlers.clusters())?;
+        // The reader has started with what `clusterprepare` wrote. Whatever differs from that by now, and whatever changes from
+        // now on, is written and told; so no change since the index is missed, however long ago that was.
+        let (memory, patience) = (session.memory.clone(), session.patience(FOR_EVER));
+        let following = Following::list(&*session.registry, &session.configuration, watches, memory, patience).await?;
+        Outcome::Ok((session, handlers, following))
+    };
+    let (session, handlers, mut following) = tokio::select! {
+        prepared = preparing => prepared?,
         () = termination.requested() => return Ok(OK),
     };
     if following.memberships.get(&cluster).is_some_and(|known| known.index.position() < index.position()) {
         tracing::warn!("{cluster}: the registry's history is shorter than {index}: it was wiped or restored");
     }
-    let pipeline = handlers.start(&following.memberships);
+    let writing = Writing::start(handlers, &following.memberships);
     following.start(&session, &session.configuration);
     termination.requested().await;
-    pipeline.stop().await;
+    writing.stop().await;
     following.stop().await;
     Ok(OK)
 }

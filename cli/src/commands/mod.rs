@@ -24,6 +24,7 @@ use crate::arguments::{Arguments, Command, ConfigCommand};
 use crate::connecting::Session;
 use crate::exit::Outcome;
 use crate::run;
+use crate::signals::survive_file_size_limit;
 
 pub(crate) use schedule::Schedule;
 
@@ -41,10 +42,11 @@ pub(crate) fn usual_level(command: &Command) -> LevelFilter {
 
 /// Does what was asked for, and returns the exit code.
 pub(crate) async fn run(arguments: Arguments) -> Outcome {
+    survive_file_size_limit()?;
     let Arguments { global, command } = arguments;
     let open = || Session::open(global.clone());
     match command {
-        Command::Run(arguments) => run::run(open()?, arguments).await,
+        Command::Run(arguments) => run::run(global, arguments).await,
         Command::Heartbeat { once } => heartbeat::run(open()?, once).await,
         Command::Watchkey => watchkey::run(open()?).await,
         Command::Removekey => removekey::run(open()?).await,

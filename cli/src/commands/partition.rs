@@ -14,6 +14,7 @@ pub(crate) use arguments::{HELP, PartitionArguments};
 use job::Job;
 
 use crate::arguments::Global;
+use crate::aside::aside;
 use crate::connecting::Session;
 use crate::exit::{EVICTED, OK, Outcome, TERMINATED, code_of};
 use crate::output::print_line_aside;
@@ -49,7 +50,11 @@ async fn join(
     let (key, environment) = (&arguments.key, arguments.environment.as_deref());
     let cluster = Cluster::new(key, arguments.partition.as_deref(), environment)?;
     let member = member(arguments)?;
-    let session = Session::open(global)?;
+    // What is read may lie on a disk that hangs.
+    let session = tokio::select! {
+        session = aside(move || Session::open(global)) => session??,
+        () = termination.requested() => return Ok(None),
+    };
     let registry = &session.registry;
     let deadline = Instant::now() + session.patience(PATIENCE);
     // One small question, which is repeated until the registry answers, and says so.

@@ -13,7 +13,7 @@ use crate::configuration::WatchSpec;
 use crate::connecting::Session;
 use crate::exit::{Failure, OK, Outcome, UNAVAILABLE};
 use crate::following::{View, say};
-use crate::output::print_line;
+use crate::output::print_line_aside;
 use crate::shown;
 use crate::signals::Termination;
 
@@ -64,7 +64,7 @@ async fn print_events(watch: &WatchSpec, mut events: Subscription) -> Outcome {
     let mut view = View::default();
     loop {
         if let Some(event) = shown::event(&next(watch, &mut events, &mut view).await?) {
-            print_line(&event.to_string())?;
+            print_line_aside(event.to_string()).await?;
         }
     }
 }

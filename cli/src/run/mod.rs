@@ -2,70 +2,109 @@
 //!
 //! Configuration, registry, files, child, readiness, registration; then everything side by side until something ends it:
 //! deregister, drain, signal, wait, kill, reap, and exit with the child's status.
+//!
+//! Signals are listened for first, and whatever waits is a task beside the loop that listens: a signal, the child's end and an
+//! eviction are acted on at once, whatever else hangs.
 
 pub(crate) mod files;
 mod health;
 pub(crate) mod registering;
+mod reloading;
 mod signals;
 mod supervisor;
+pub(crate) mod writing;
 
 use std::ffi::{OsStr, OsString};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
-use processes::{Command, Input, Running, Signal};
-use registry_handlers::SignalChild;
+use processes::{Command, Input, Processes, Running, Signal};
+use registry_handlers::{Handlers, Setup, SignalChild};
+use tokio::sync::watch;
 
-use crate::arguments::Run;
+use crate::arguments::{Global, Run};
+use crate::aside::aside;
+use crate::configuration::SelfSpec;
 use crate::connecting::Session;
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Failure, Outcome, TERMINATED};
 use crate::following::Following;
+use crate::withheld;
 use signals::Asked;
-use supervisor::Supervisor;
+use supervisor::{Supervisor, sweep};
 
 /// The child, once it runs; notifications find it here.
 type Slot = Arc<OnceLock<Running>>;
 
+/// Everything that there is before the child.
+struct Prepared {
+    session: Session,
+    own: Option<SelfSpec>,
+    setup: Setup,
+    handlers: Handlers,
+    following: Following,
+    ready: watch::Sender<bool>,
+}
+
 /// Runs the child and everything around it.
-pub(crate) async fn run(session: Session, arguments: Run) -> Outcome {
+pub(crate) async fn run(global: Global, arguments: Run) -> Outcome {
     let child = arguments.child.split_first().filter(|(program, _)| !program.is_empty());
     let (program, rest) = child.ok_or_else(|| Failure::usage("name the child after `--`"))?;
-    let own = session.configuration.own(&arguments.own, &*session.registry)?;
     let mut asked = signals::listen_to_all()?;
     let slot = Slot::default();
-    let (ready, is_ready) = tokio::sync::watch::channel(false);
-    let mut setup = files::setup(&session.configuration, Some(signaller(&slot)))?;
-    setup.ready = is_ready;
-    let configuration = &session.configuration;
-    let mut handlers = files::check(configuration, &configuration.files, &configuration.notifies, setup.clone())?;
-
-    let patience = arguments.start_timeout.or(session.global.timeout).unwrap_or(configuration.child.start_timeout());
-    let (watches, memory) = (configuration.watches.clone(), session.memory.clone());
-    let listed = Following::list(&*session.registry, configuration, watches, memory, patience);
-    let mut following = tokio::select! {
-        listed = listed => listed?,
-        signal = stopped(&mut asked) => return Ok(128 + signal),
+    let mut reload = false;
+    let prepared = {
+        let mut preparing = pin!(prepare(global, &arguments, signaller(&slot)));
+        loop {
+            tokio::select! {
+                prepared = &mut preparing => break Ok(prepared?),
+                signal = asked.recv() => match signal {
+                    Some(Asked::Stop(signal) | Asked::StopNow(signal)) => break Err(128 + signal),
+                    // The file may have changed since it was read.
+                    Some(Asked::Reload) => reload = true,
+                    Some(Asked::Forward(_)) => {}
+                    None => break Err(TERMINATED),
+                },
+            }
+        }
     };
-    files::prepare(&mut handlers, &following.memberships).await?;
-
-    let child = spawn(&setup.processes, program, rest)?;
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(code) => {
+            // A check that ran was killed; this is what it may have left behind.
+            sweep(&withheld::everything_inherited()?).await;
+            return Ok(code);
+        }
+    };
+    let child = spawn(&prepared.setup.processes, program, rest)?;
     // Nobody else sets it.
     let _ = slot.set(child.clone());
-    let pipeline = handlers.start(&following.memberships);
-    following.start(&session, &session.configuration);
-    Supervisor::new(session, arguments.own, setup, child, ready, following, pipeline, own).run(asked).await
+    Supervisor::new(prepared, arguments.own, child).run(asked, reload).await
 }
 
-/// Waits for a signal that ends the program before there is a child.
-async fn stopped(asked: &mut tokio::sync::mpsc::UnboundedReceiver<Asked>) -> u8 {
-    loop {
-        match asked.recv().await {
-            Some(Asked::Stop | Asked::StopNow) | None => return 15,
-            Some(Asked::Reload | Asked::Forward(_)) => {}
-        }
-    }
+/// Reads the configuration, lists the clusters, and writes the files. Cancelled, each file is either whole and old or whole
+/// and new.
+async fn prepare(global: Global, arguments: &Run, child: SignalChild) -> Outcome<Prepared> {
+    // What is read may lie on a disk that hangs.
+    let session = aside(move || Session::open(global)).await??;
+    let own = session.configuration.own(&arguments.own, &*session.registry)?;
+    let (ready, is_ready) = watch::channel(false);
+    let check = move || {
+        let configuration = &session.configuration;
+        let mut setup = files::setup(configuration, Some(child))?;
+        setup.ready = is_ready;
+        let handlers = files::check(configuration, &configuration.files, &configuration.notifies, setup.clone())?;
+        Outcome::Ok((session, setup, handlers))
+    };
+    let (session, setup, mut handlers) = aside(check).await??;
+    let configuration = &session.configuration;
+    let patience = arguments.start_timeout.or(session.global.timeout).unwrap_or(configuration.child.start_timeout());
+    let (watches, memory) = (configuration.watches.clone(), session.memory.clone());
+    let following = Following::list(&*session.registry, configuration, watches, memory, patience).await?;
+    files::prepare(&mut handlers, &following.memberships).await?;
+    Ok(Prepared { session, own, setup, handlers, following, ready })
 }
 
-fn spawn(processes: &processes::Processes, program: &OsStr, rest: &[OsString]) -> Outcome<Running> {
+fn spawn(processes: &Processes, program: &OsStr, rest: &[OsString]) -> Outcome<Running> {
     let command = Command::new(program).args(rest).stdin(Input::Inherit).terminal();
     Ok(processes.spawn(command)?)
 }

@@ -15,45 +15,65 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(1);
 /// What was refused is not mended by haste.
 const REFUSED_WAIT: Duration = Duration::from_secs(15);
 
-/// Whether the entry should stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    Yes,
-    No,
-    Over,
+/// What is wanted of this instance's entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wish {
+    /// What the configuration in force says.
+    own: Option<SelfSpec>,
+    /// Whether the child is ready and healthy.
+    healthy: bool,
+    /// The program is about to end.
+    over: bool,
 }
 
-/// A task that keeps the own entry as wanted.
+impl Wish {
+    /// What should be registered now.
+    fn entry(&self) -> Option<&SelfSpec> {
+        self.own.as_ref().filter(|_| self.healthy && !self.over)
+    }
+}
+
+/// A task that keeps this instance's entry as wanted.
 #[derive(Debug)]
 pub(crate) struct Registering {
-    wanted: watch::Sender<Wanted>,
+    wish: watch::Sender<Wish>,
     evicted: watch::Receiver<bool>,
     task: JoinHandle<()>,
 }
 
 impl Registering {
     /// Starts without registering yet.
-    pub(crate) fn start(registry: Arc<dyn Registry>, own: SelfSpec) -> Self {
-        let (wanted, wish) = watch::channel(Wanted::No);
+    pub(crate) fn start(registry: Arc<dyn Registry>, own: Option<SelfSpec>) -> Self {
+        let (wish, wished) = watch::channel(Wish { own, healthy: false, over: false });
         let (told, evicted) = watch::channel(false);
-        let task = tokio::spawn(keep(registry, own, wish, told));
-        Self { wanted, evicted, task }
+        let task = tokio::spawn(keep(registry, wished, told));
+        Self { wish, evicted, task }
     }
 
-    /// Says whether the entry should stand.
-    pub(crate) fn want(&self, wanted: bool) {
-        self.wanted.send_replace(if wanted { Wanted::Yes } else { Wanted::No });
+    /// Whether there is anything to register.
+    pub(crate) fn has_entry(&self) -> bool {
+        self.wish.borrow().own.is_some()
     }
 
-    /// Returns when the entry will not stand any more: true when somebody evicted it, false when the task has broken
+    /// Says whether the child is ready and healthy, so that its entry should be registered.
+    pub(crate) fn want(&self, healthy: bool) {
+        self.wish.send_modify(|wish| wish.healthy = healthy);
+    }
+
+    /// Registers this from now on. What was registered before is deregistered first, unless it is the same.
+    pub(crate) fn replace(&self, own: Option<SelfSpec>) {
+        self.wish.send_modify(|wish| wish.own = own);
+    }
+
+    /// Returns when nothing will be registered any more: true when the entry was evicted, false when the task has broken
     /// down, which is a fault of this program. Cancel safe.
     pub(crate) async fn ended(&mut self) -> bool {
         self.evicted.wait_for(|evicted| *evicted).await.is_ok()
     }
 
-    /// Gives the entry back, within a second: a registry that cannot be reached must not hold the stop up.
-    pub(crate) async fn stop(mut self) {
-        self.wanted.send_replace(Wanted::Over);
+    /// Deregisters, within a second: a registry that cannot be reached must not delay the stop. To be called once.
+    pub(crate) async fn stop(&mut self) {
+        self.wish.send_modify(|wish| wish.over = true);
         if timeout(RELEASE_LIMIT, &mut self.task).await.is_err() {
             tracing::warn!("could not deregister in time; the time to live will");
             self.task.abort();
@@ -61,23 +81,16 @@ impl Registering {
     }
 }
 
-async fn keep(
-    registry: Arc<dyn Registry>,
-    own: SelfSpec,
-    mut wish: watch::Receiver<Wanted>,
-    evicted: watch::Sender<bool>,
-) {
+async fn keep(registry: Arc<dyn Registry>, mut wish: watch::Receiver<Wish>, evicted: watch::Sender<bool>) {
     loop {
-        let wanted = match wish.wait_for(|wanted| *wanted != Wanted::No).await {
-            Ok(wanted) => *wanted,
-            Err(_) => return,
+        let own = match wish.wait_for(|wish| wish.over || wish.entry().is_some()).await {
+            Ok(wish) => wish.entry().cloned(),
+            Err(_) => None,
         };
-        if wanted == Wanted::Over {
-            return;
-        }
+        let Some(own) = own else { return };
         match stand(&registry, &own, &mut wish).await {
             Ok(Some(registration)) => {
-                if held(&own.key, registration, &mut wish).await == Held::Evicted {
+                if held(&own, registration, &mut wish).await == Held::Evicted {
                     evicted.send_replace(true);
                     return;
                 }
@@ -87,7 +100,7 @@ async fn keep(
                 tracing::error!("{}: {error}; trying again in {REFUSED_WAIT:?}", own.key);
                 tokio::select! {
                     () = sleep(REFUSED_WAIT) => {}
-                    () = unwanted(&mut wish) => {}
+                    () = unwanted(&own, &mut wish) => {}
                 }
             }
         }
@@ -98,12 +111,12 @@ async fn keep(
 async fn stand(
     registry: &Arc<dyn Registry>,
     own: &SelfSpec,
-    wish: &mut watch::Receiver<Wanted>,
+    wish: &mut watch::Receiver<Wish>,
 ) -> registry::Result<Option<Registration>> {
     let mut registration = registry.begin(own.key.clone(), own.value.clone(), own.options())?;
     tokio::select! {
         stands = stands(&own.key, &mut registration) => return stands.map(|()| Some(registration)),
-        () = unwanted(wish) => {}
+        () = unwanted(own, wish) => {}
     }
     release(&own.key, registration).await;
     Ok(None)
@@ -116,9 +129,9 @@ async fn release(key: &Key, registration: Registration) {
     }
 }
 
-/// Returns when the entry should not stand any more, or nobody is left who could want it. Cancel safe.
-async fn unwanted(wish: &mut watch::Receiver<Wanted>) {
-    let _ = wish.wait_for(|wanted| *wanted != Wanted::Yes).await;
+/// Returns when this should not be registered any more, or nobody is left who could want it. Cancel safe.
+async fn unwanted(own: &SelfSpec, wish: &mut watch::Receiver<Wish>) {
+    let _ = wish.wait_for(|wish| wish.entry() != Some(own)).await;
 }
 
 #[derive(PartialEq, Eq)]
@@ -128,11 +141,14 @@ enum Held {
 }
 
 /// Follows a registration until it is not wanted any more, or ends by itself.
-async fn held(key: &Key, registration: Registration, wish: &mut watch::Receiver<Wanted>) -> Held {
+async fn held(own: &SelfSpec, registration: Registration, wish: &mut watch::Receiver<Wish>) -> Held {
+    let key = &own.key;
     let mut status = registration.watch();
     status.mark_changed();
     loop {
         tokio::select! {
+            // An eviction counts, also when something else is wanted in the same moment.
+            biased;
             changed = status.changed() => {
                 let now = status.borrow_and_update().clone();
                 say(key, &now);
@@ -140,7 +156,7 @@ async fn held(key: &Key, registration: Registration, wish: &mut watch::Receiver<
                     return if now.state == State::Evicted { Held::Evicted } else { Held::Released };
                 }
             }
-            () = unwanted(wish) => {
+            () = unwanted(own, wish) => {
                 release(key, registration).await;
                 return Held::Released;
             }
@@ -239,9 +255,54 @@ mod tests {
     async fn a_panic_is_noticed() {
         let key = Key::parse("/clusters/web/a").unwrap();
         let own = SelfSpec { key, value: String::new(), ttl: None, renew_every: None };
-        let mut registering = Registering::start(Arc::new(Faulty), own);
+        let mut registering = Registering::start(Arc::new(Faulty), Some(own));
         registering.want(true);
         let ended = tokio::time::timeout(Duration::from_secs(20), registering.ended()).await;
         assert_eq!(ended, Ok(false), "it is neither held nor evicted: it has broken down");
+    }
+
+    fn spec(key: &str) -> SelfSpec {
+        SelfSpec { key: Key::parse(key).unwrap(), value: String::new(), ttl: None, renew_every: None }
+    }
+
+    /// Waits until these names are registered in `/clusters/web`, and no others.
+    async fn registered(registry: &Arc<dyn Registry>, names: &[&str]) {
+        let scope = Scope::from(&registry::Dir::new("/clusters/web").unwrap());
+        let wait = async {
+            loop {
+                let listed = registry.list(&scope).await.unwrap();
+                if listed.entries.iter().map(|entry| entry.name.as_str()).eq(names.iter().copied()) {
+                    return;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("not registered: {names:?}"));
+    }
+
+    #[tokio::test]
+    async fn the_entry_follows_what_is_wanted_and_an_eviction_ends_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let registry = registry::connect(&format!("sqlite://{}/r.db", directory.path().display())).unwrap();
+        let mut registering = Registering::start(Arc::clone(&registry), None);
+        registering.want(true);
+        assert!(!registering.has_entry());
+        registering.replace(Some(spec("/clusters/web/a")));
+        registered(&registry, &["a"]).await;
+        registering.replace(Some(spec("/clusters/web/b")));
+        registered(&registry, &["b"]).await;
+        registering.want(false);
+        registered(&registry, &[]).await;
+        // What is wanted of its health is remembered across a new configuration.
+        registering.replace(Some(spec("/clusters/web/c")));
+        let early = timeout(Duration::from_millis(200), registering.ended()).await;
+        assert!(early.is_err(), "nothing has ended it");
+        registered(&registry, &[]).await;
+        registering.want(true);
+        registered(&registry, &["c"]).await;
+        registry.remove(&Key::parse("/clusters/web/c").unwrap()).await.unwrap();
+        assert_eq!(timeout(Duration::from_secs(20), registering.ended()).await, Ok(true));
+        registering.stop().await;
+        registered(&registry, &[]).await;
     }
 }

@@ -6,23 +6,27 @@ use serde_json::{Value, json};
 
 use crate::connecting::Session;
 use crate::exit::{Failure, OK, Outcome, UNAVAILABLE};
-use crate::output::print_line;
+use crate::output::print_line_aside;
 use crate::signals::Termination;
 
 /// Prints every state, and then every one that changes, until a signal comes.
 pub(super) async fn run(session: Session, layout: Layout) -> Outcome {
     let mut termination = Termination::listen()?;
     let mut events = session.registry.subscribe(&layout.states);
-    loop {
-        let event = tokio::select! {
-            event = events.next() => event,
-            () = termination.requested() => return Ok(OK),
-        };
-        let event =
-            event.unwrap_or_else(|| Err(registry::Error::new(registry::ErrorKind::Unavailable, "the watch ended")));
-        for line in lines(event.map_err(|error| Failure::new(UNAVAILABLE, error.to_string()))?) {
-            print_line(&line.to_string())?;
+    // Also while nobody reads what is printed.
+    let showing = async {
+        loop {
+            let event = events.next().await;
+            let event =
+                event.unwrap_or_else(|| Err(registry::Error::new(registry::ErrorKind::Unavailable, "the watch ended")));
+            for line in lines(event.map_err(|error| Failure::new(UNAVAILABLE, error.to_string()))?) {
+                print_line_aside(line.to_string()).await?;
+            }
         }
+    };
+    tokio::select! {
+        ended = showing => ended,
+        () = termination.requested() => Ok(OK),
     }
 }
 
