@@ -10,12 +10,15 @@ use registry_core::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use crate::adopt;
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::error::from_sqlite;
 use crate::file::{self, Identity};
-use crate::statements::{HELD, Meta, expire, forget, meta, one, record, take, why_lost};
+use crate::statements::{
+    HELD, Meta, evict, foreign, forget, meta, next_deadline, one, overdue, record, take, why_lost,
+};
 use crate::wire::{self, PUT};
+use crate::witness::{Due, Witness};
 
 /// How long a write waits for the writers of other processes.
 const BUSY: Duration = Duration::from_secs(3);
@@ -31,6 +34,10 @@ pub(crate) struct Store {
     history: u64,
     identity: Identity,
     connection: Connection,
+    clock: Clock,
+    witness: Witness,
+    /// How many milliseconds until what is overdue may be removed.
+    in_doubt: Option<i64>,
     /// What is written now goes together.
     together: Option<Together>,
 }
@@ -46,6 +53,10 @@ struct Together {
 
 impl Store {
     pub(crate) fn open(config: &Config) -> Result<Self> {
+        Self::open_by(config, Clock::of_process())
+    }
+
+    pub(crate) fn open_by(config: &Config, clock: Clock) -> Result<Self> {
         let identity = file::prepare(&config.path)?;
         let flags =
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -58,13 +69,21 @@ impl Store {
         patiently(|| connection.pragma_update(None, "journal_mode", "wal")).map_err(failed)?;
         // A crash of the machine ends the boot that the store belongs to, and with it all that is in it.
         connection.pragma_update(None, "synchronous", "off").map_err(failed)?;
-        let mut store =
-            Self { path: config.path.clone(), history: config.history, identity, connection, together: None };
+        let mut store = Self {
+            path: config.path.clone(),
+            history: config.history,
+            identity,
+            connection,
+            witness: Witness::new(clock.now()),
+            clock: clock.clone(),
+            in_doubt: None,
+            together: None,
+        };
         let epoch = u64::from_ne_bytes(unique()?[..8].try_into().unwrap_or_default());
         // Positive, so that SQLite and the index agree on it, and never 0, which means unknown.
         let epoch = i64::try_from(epoch >> 1).unwrap_or(1).max(1);
         // No news: whoever watches hears of a new file from the file system.
-        store.transaction(TransactionBehavior::Immediate, |tx| adopt::begin(tx, epoch))?;
+        store.transaction(TransactionBehavior::Immediate, |tx| adopt::begin(tx, epoch, &clock))?;
         Ok(store)
     }
 
@@ -81,8 +100,10 @@ impl Store {
         ttl: Duration,
     ) -> Result<Lease> {
         let owner = format!("{:032x}", u128::from_ne_bytes(unique()?));
+        let due = self.due()?;
+        let clock = self.clock.clone();
         let granted = self.write(|tx, meta| {
-            expire(tx, meta)?;
+            evict(tx, meta, &due)?;
             let held = || Ok::<_, rusqlite::Error>(one(tx, HELD, [key.as_str()], |_| Ok(())).optional()?.is_some());
             let refused = match options.condition {
                 Condition::Any => false,
@@ -93,15 +114,19 @@ impl Store {
                 return Ok(None);
             }
             let position = record(tx, meta, key.as_str(), PUT, value, None, &owner)?;
+            let ttl_ms = clock::span(ttl);
             tx.prepare_cached(
-                "INSERT OR REPLACE INTO entries (path, value, created, owner, expires) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT OR REPLACE INTO entries (path, value, created, owner, expires, clock, ttl)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![
                 key.as_str(),
                 &value[..],
                 position,
                 owner,
-                clock::now() + clock::span(ttl)
+                clock.now() + ttl_ms,
+                clock.id(),
+                ttl_ms
             ])?;
             Ok(Some(Index::new(meta.epoch, wire::position(position))))
         })?;
@@ -115,13 +140,18 @@ impl Store {
     /// Renews, and writes a new value if one is given.
     pub(crate) fn renew(&mut self, lease: &Lease, value: Option<&Bytes>) -> Result<()> {
         let path = lease.key().as_str();
+        let due = self.due()?;
+        let clock = self.clock.clone();
         let lost = self.write(|tx, meta| {
-            expire(tx, meta)?;
-            let expires = clock::now() + clock::span(lease.ttl());
+            evict(tx, meta, &due)?;
+            let ttl = clock::span(lease.ttl());
+            let expires = clock.now() + ttl;
+            // With the clock: a lease may be renewed by another process than the one that registered it.
             let mine = one(
                 tx,
-                "UPDATE entries SET expires = ?3, value = coalesce(?4, value) WHERE path = ?1 AND owner = ?2 RETURNING created",
-                params![path, lease.id(), expires, value.map(|value| &value[..])],
+                "UPDATE entries SET expires = ?3, value = coalesce(?4, value), clock = ?5, ttl = ?6
+                 WHERE path = ?1 AND owner = ?2 RETURNING created",
+                params![path, lease.id(), expires, value.map(|value| &value[..]), clock.id(), ttl],
                 |row| row.get::<_, i64>(0),
             );
             match (mine.optional()?, value) {
@@ -147,15 +177,17 @@ impl Store {
     }
 
     pub(crate) fn deregister(&mut self, lease: &Lease) -> Result<()> {
+        let due = self.due()?;
         self.write(|tx, meta| {
-            expire(tx, meta)?;
+            evict(tx, meta, &due)?;
             take(tx, meta, lease.key().as_str(), Some(lease.id())).map(drop)
         })
     }
 
     pub(crate) fn remove(&mut self, key: &Key) -> Result<bool> {
+        let due = self.due()?;
         self.write(|tx, meta| {
-            expire(tx, meta)?;
+            evict(tx, meta, &due)?;
             take(tx, meta, key.as_str(), None)
         })
     }
@@ -213,24 +245,54 @@ impl Store {
         self.write(|tx, meta| forget(tx, meta.position))
     }
 
-    /// Removes what has expired, and says where the history stands and in how many milliseconds the next entry expires.
+    /// Removes what has expired, and says where the history stands and in how many milliseconds the next entry may.
     pub(crate) fn look(&mut self) -> Result<(Index, Option<i64>)> {
-        self.expiring(|tx| {
-            let next: Option<i64> = one(tx, "SELECT min(expires) FROM entries", [], |row| row.get(0))?;
+        let head = self.expiring(|tx| {
             let meta = meta(tx)?;
-            let head = Index::new(meta.epoch, wire::position(meta.position));
-            Ok((head, next.map(|at| at.saturating_sub(clock::now()))))
-        })
+            Ok(Index::new(meta.epoch, wire::position(meta.position)))
+        })?;
+        let now = self.clock.now();
+        let next =
+            next_deadline(&self.connection, &self.clock, now).map_err(|error| from_sqlite(&self.path, &error))?;
+        let next =
+            next.map(|at| at.saturating_sub(now)).into_iter().chain(self.in_doubt).chain(self.witness.next_other(now));
+        Ok((head, next.min()))
+    }
+
+    /// Removes what has expired. How long to wait before asking again: entries are overdue on this clock, and this process has
+    /// not seen yet that their owners are not about to renew them, for it has just begun, or the clock has jumped.
+    pub(crate) fn settle(&mut self) -> Result<Option<Duration>> {
+        self.evict()?;
+        Ok(self.in_doubt.map(|left| Duration::from_millis(left.unsigned_abs())))
+    }
+
+    /// What may be removed, on the evidence that there is.
+    fn due(&mut self) -> Result<Vec<Due>> {
+        let now = self.clock.now();
+        self.witness.look(now);
+        let asks = self.witness.asks_for_others(now);
+        let read = || -> rusqlite::Result<_> {
+            let others = if asks { Some(foreign(&self.connection, &self.clock, now)?) } else { None };
+            Ok((overdue(&self.connection, &self.clock, now)?, others))
+        };
+        let (mut due, others) = read().map_err(|error| from_sqlite(&self.path, &error))?;
+        self.in_doubt = if due.is_empty() { None } else { self.witness.doubt(now) };
+        if self.in_doubt.is_some() {
+            due.clear();
+        }
+        due.extend(others.map(|others| self.witness.others(others, now)).unwrap_or_default());
+        Ok(due)
     }
 
     /// Reads, after what has expired was removed; takes the writer's place only when there is something to remove.
     fn expiring<T>(&mut self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let due = "SELECT EXISTS (SELECT 1 FROM entries WHERE expires <= ?1)";
-        let due = one(&self.connection, due, [clock::now()], |row| row.get(0));
-        if due.map_err(|error| from_sqlite(&self.path, &error))? {
-            self.write(expire)?;
-        }
+        self.evict()?;
         self.transaction(TransactionBehavior::Deferred, read)
+    }
+
+    fn evict(&mut self) -> Result<()> {
+        let due = self.due()?;
+        if due.is_empty() { Ok(()) } else { self.write(|tx, meta| evict(tx, meta, &due)) }
     }
 
     /// Changes the store. When that was news, the file system tells of it afterwards: what is written before the commit can

@@ -1,6 +1,7 @@
 //! The other processes.
 
 use std::env;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Lines, Write, stdin};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
@@ -30,7 +31,16 @@ pub(crate) struct Child {
 
 impl Child {
     pub(crate) fn start(role: &str, store: &Path) -> Self {
-        let mut command = Command::new(env::current_exe().expect("a path"));
+        Self::start_in(&[], role, store)
+    }
+
+    /// The same by a command that runs another one.
+    pub(crate) fn start_in(wrapper: &[&str], role: &str, store: &Path) -> Self {
+        let program = env::current_exe().expect("a path");
+        let mut command = Command::new(wrapper.first().map_or(program.as_os_str(), OsStr::new));
+        if !wrapper.is_empty() {
+            command.args(&wrapper[1..]).arg(&program);
+        }
         command.env(ROLE, role).env(STORE, store).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("started");
         let input = process.stdin.take();
@@ -91,6 +101,11 @@ pub(crate) async fn play(role: &str) {
                 }
             })
             .await;
+        }
+        "visitor" => {
+            let registry = open(store);
+            println!("open");
+            lines(|_| async { names(&list(&registry).await).join(" ") }).await;
         }
         "churner" => churn(&open(store)).await,
         name => own(open(store), name).await,
