@@ -75,7 +75,7 @@ impl Store {
             identity,
             connection,
             witness: Witness::new(clock.now()),
-            clock: clock.clone(),
+            clock,
             in_doubt: None,
             together: None,
         };
@@ -83,6 +83,7 @@ impl Store {
         // Positive, so that SQLite and the index agree on it, and never 0, which means unknown.
         let epoch = i64::try_from(epoch >> 1).unwrap_or(1).max(1);
         // No news: whoever watches hears of a new file from the file system.
+        let clock = store.clock.clone();
         store.transaction(TransactionBehavior::Immediate, |tx| adopt::begin(tx, epoch, &clock))?;
         Ok(store)
     }
