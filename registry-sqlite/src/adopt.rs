@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use registry_core::{Error, Result};
+use registry_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock::Clock;
@@ -31,6 +31,17 @@ pub(crate) fn check(connection: &Connection, path: &Path) -> Result<()> {
             "was made by another version of this program, which lays it out differently; stop that one first, then remove the file",
         )),
     }
+}
+
+/// The same, and refuses a file in which there is no store yet.
+pub(crate) fn check_made(connection: &Connection, path: &Path) -> Result<()> {
+    check(connection, path)?;
+    let is_empty = connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0));
+    if is_empty.map_err(|error| from_sqlite(path, &error))? {
+        let message = format!("{}: the store is not made yet", path.display());
+        return Err(Error::new(ErrorKind::Unavailable, message));
+    }
+    Ok(())
 }
 
 fn refused(path: &Path, why: &str) -> Error {

@@ -40,10 +40,17 @@ pub(crate) struct Shared {
 
 /// Opens the store, and makes it if it does not exist. Blocks for as long as a file is opened.
 ///
+/// A store that this user may read but not write is opened for reading only, as with [`Config::read_only`]: then whatever writes is
+/// `PermissionDenied`, and nobody is removed by this process.
+///
 /// # Errors
 /// `Config` or `PermissionDenied`, naming the file and what to do.
 pub fn connect(config: Config) -> Result<SqliteRegistry> {
-    let store = Some(Store::open(&config)?);
+    let store = match Store::open(&config) {
+        // Who only reads waits for the one who makes the store.
+        Err(error) if config.read_only && error.kind() == ErrorKind::Unavailable => None,
+        opened => Some(opened?),
+    };
     let shared = Shared { config, store: Mutex::new(store), hub: Hub::default(), turns: Turns::default() };
     Ok(SqliteRegistry { shared: Arc::new(shared) })
 }

@@ -102,11 +102,10 @@ pub(crate) async fn play(role: &str) {
             })
             .await;
         }
-        "visitor" => {
-            let registry = open(store);
-            println!("open");
-            lines(|_| async { names(&list(&registry).await).join(" ") }).await;
-        }
+        "visitor" | "reader" => match connect(Config::new(store).read_only(role == "reader")) {
+            Ok(registry) => read(&registry).await,
+            Err(error) => println!("{:?}", error.kind()),
+        },
         "churner" => churn(&open(store)).await,
         name => own(open(store), name).await,
     }
@@ -127,6 +126,21 @@ async fn own(registry: SqliteRegistry, name: &str) {
     })
     .await;
     held.deregister().await.expect("released");
+}
+
+/// Tells what it sees when it is asked, and how it fares when it is to register.
+async fn read(registry: &SqliteRegistry) {
+    println!("open");
+    lines(|line| async move {
+        if line != "register" {
+            return names(&list(registry).await).join(" ");
+        }
+        match registry.register(&key("reader"), Bytes::new(), &long()).await {
+            Ok(_) => "registered".into(),
+            Err(error) => format!("{:?}", error.kind()),
+        }
+    })
+    .await;
 }
 
 /// Registers, gives back and removes as fast as it can.

@@ -7,6 +7,7 @@ mod clocks;
 mod files;
 mod history;
 mod processes;
+mod reading;
 mod together;
 
 use std::process::ExitCode;
@@ -67,18 +68,27 @@ fn main() -> ExitCode {
             the_version_before_goes_on_beside_us,
             after_a_restart_of_the_machine_goes_what_nobody_renews,
         }
+        reading {
+            beside_those_who_write,
+            while_nobody_writes,
+            as_another_user,
+            on_a_read_only_mount,
+            before_there_is_a_store,
+            nobody_is_removed_by_a_reader,
+        }
         together {
             each_of_many_at_once_has_its_own_answer,
             what_one_takes_away_is_there_for_the_next,
         }
     };
-    let tests = tests.into_iter().map(|test| match clocks::lacks(test.name()) {
-        Some(why) => {
-            eprintln!("{} is skipped: {why}", test.name());
-            test.with_ignored_flag(true)
-        }
-        None => test,
-    });
+    let tests =
+        tests.into_iter().map(|test| match clocks::lacks(test.name()).or_else(|| reading::lacks(test.name())) {
+            Some(why) => {
+                eprintln!("{} is skipped: {why}", test.name());
+                test.with_ignored_flag(true)
+            }
+            None => test,
+        });
     libtest_mimic::run(&Arguments::from_args(), tests.collect()).exit_code()
 }
 
