@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use futures_util::stream;
 use registry_core::{
-    BatchStream, Bytes, Capabilities, Error, ErrorKind, Index, Info, Key, Lease, RegisterOptions, Registry, Result,
-    Scope, Snapshot, async_trait, check_value,
+    BatchStream, Bytes, Capabilities, Condition, Error, ErrorKind, Index, Info, Key, Lease, RegisterOptions, Registry,
+    Result, Scope, Snapshot, async_trait, check_value,
 };
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::Config;
 use crate::error::interrupted;
@@ -21,6 +21,8 @@ use crate::turns::{self, Call, Turns, Work};
 
 /// How often a watch shows that it is alive.
 const PROGRESS: Duration = Duration::from_secs(10);
+/// How often a call waits for owners that may be about to renew; each time for a second at most.
+const SETTLING: u32 = 3;
 
 /// A registry in a file on this host. Cheap to clone; the clones share one connection.
 #[derive(Clone)]
@@ -38,10 +40,17 @@ pub(crate) struct Shared {
 
 /// Opens the store, and makes it if it does not exist. Blocks for as long as a file is opened.
 ///
+/// A store that this user may read but not write is opened for reading only, as with [`Config::read_only`]: then whatever writes is
+/// `PermissionDenied`, and nobody is removed by this process.
+///
 /// # Errors
 /// `Config` or `PermissionDenied`, naming the file and what to do.
 pub fn connect(config: Config) -> Result<SqliteRegistry> {
-    let store = Some(Store::open(&config)?);
+    let store = match Store::open(&config) {
+        // Who only reads waits for the one who makes the store.
+        Err(error) if config.read_only && error.kind() == ErrorKind::Unavailable => None,
+        opened => Some(opened?),
+    };
     let shared = Shared { config, store: Mutex::new(store), hub: Hub::default(), turns: Turns::default() };
     Ok(SqliteRegistry { shared: Arc::new(shared) })
 }
@@ -67,6 +76,26 @@ impl Shared {
         F: FnOnce(&mut Store) -> Result<T> + Send + 'static,
     {
         self.call(true, work).await
+    }
+
+    /// Does it when it is known which of the entries that are overdue have been left by their owners. After a while it is done anyway.
+    async fn settled<T, F>(self: &Arc<Self>, writes: bool, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Store) -> Result<T> + Clone + Send + 'static,
+    {
+        for _ in 0..SETTLING {
+            let work = work.clone();
+            let done = self.call(writes, move |store| match store.settle()? {
+                Some(wait) => Ok(Err(wait)),
+                None => work(store).map(Ok),
+            });
+            match done.await? {
+                Ok(done) => return Ok(done),
+                Err(wait) => sleep(wait).await,
+            }
+        }
+        self.call(writes, work).await
     }
 
     async fn call<T, F>(self: &Arc<Self>, writes: bool, work: F) -> Result<T>
@@ -123,7 +152,11 @@ impl Registry for SqliteRegistry {
     async fn register(&self, key: &Key, value: Bytes, options: &RegisterOptions) -> Result<Lease> {
         let ttl = options.check(&self.capabilities(), key, &value)?;
         let (key, options) = (key.clone(), *options);
-        self.shared.write(move |store| store.register(&key, &value, &options, ttl)).await
+        let register = move |store: &mut Store| store.register(&key, &value, &options, ttl);
+        match options.condition {
+            Condition::Any => self.shared.write(register).await,
+            _ => self.shared.settled(true, register).await,
+        }
     }
 
     async fn renew(&self, lease: &Lease) -> Result<()> {
@@ -149,7 +182,7 @@ impl Registry for SqliteRegistry {
 
     async fn list(&self, scope: &Scope) -> Result<Snapshot> {
         let scope = scope.clone();
-        self.shared.read(move |store| store.list(&scope)).await
+        self.shared.settled(false, move |store: &mut Store| store.list(&scope)).await
     }
 
     async fn watch(&self, scope: &Scope, after: Index) -> Result<BatchStream> {

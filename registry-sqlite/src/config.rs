@@ -13,12 +13,14 @@ pub struct Config {
     pub path: PathBuf,
     /// How many changes the history keeps at least.
     pub history: u64,
+    /// Only reads, whatever this user may do. See [`read_only`](Self::read_only).
+    pub read_only: bool,
 }
 
 impl Config {
     /// A store in this file.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), history: 10_000 }
+        Self { path: path.into(), history: 10_000, read_only: false }
     }
 
     /// The store of this user on this machine: `cluster-control/registry.db` below `$XDG_RUNTIME_DIR`, or below `/run`
@@ -40,7 +42,7 @@ impl Config {
         Ok(Self::new(runtime.join("cluster-control/registry.db")))
     }
 
-    /// Reads `sqlite:///path/to/file.db`; `sqlite:` alone means the user's own store.
+    /// Reads `sqlite:///path/to/file.db`, with `?read_only=true` after it or not; `sqlite:` alone means the user's own store.
     ///
     /// # Errors
     /// `Config`; the message says what is wrong with the URL.
@@ -58,13 +60,19 @@ impl Config {
                 "an embedded store has no user and no password: write sqlite:///path/to/file.db",
             ));
         }
-        if rest.contains(['?', '#']) {
-            return Err(Error::config(format!(
-                "{uri:?}: an embedded store has no options; write sqlite:///path/to/file.db"
-            )));
-        }
+        let (rest, read_only) = match rest.split_once(['?', '#']) {
+            None => (rest, false),
+            Some((rest, "read_only=true")) => (rest, true),
+            Some((rest, "read_only=false")) => (rest, false),
+            Some(_) => {
+                return Err(Error::config(format!(
+                    "{uri:?}: the only option of an embedded store is read_only, true or false; write \
+                     sqlite:///path/to/file.db?read_only=true"
+                )));
+            }
+        };
         match rest.strip_prefix("//") {
-            Some(path) if path.starts_with('/') && !path.ends_with('/') => Ok(Self::new(path)),
+            Some(path) if path.starts_with('/') && !path.ends_with('/') => Ok(Self::new(path).read_only(read_only)),
             _ => Err(Error::config(format!(
                 "{uri:?} names no file: write sqlite:///path/to/file.db, with three slashes"
             ))),
@@ -76,6 +84,16 @@ impl Config {
         self.history = changes.max(1);
         self
     }
+
+    /// Sets whether the store is only read, also where this user may write it. Then its file may be another user's, nothing is made,
+    /// and whatever writes is refused with `PermissionDenied`.
+    ///
+    /// It costs that nobody is removed by this process: with no process alive that may write the store, the members that died
+    /// are listed until one comes. Without this, a store that this user may read but not write is opened so as well.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
 }
 
 #[cfg(test)]
@@ -85,9 +103,22 @@ mod tests {
     #[test]
     fn reads_urls() {
         assert_eq!(Config::from_uri("sqlite:///run/x.db").unwrap().path, Path::new("/run/x.db"));
+        for (uri, read_only) in
+            [("sqlite:///run/x.db?read_only=true", true), ("sqlite:///run/x.db?read_only=false", false)]
+        {
+            assert_eq!(Config::from_uri(uri).unwrap(), Config::new("/run/x.db").read_only(read_only));
+        }
         let error = Config::from_uri("sqlite://me:s3cret@h/x.db").expect_err("it has a password");
         assert!(!error.to_string().contains("s3cret"), "{error}");
-        for uri in ["sqlite://", "sqlite://x.db", "sqlite:x.db", "sqlite:///", "sqlite:///x.db?mode=ro", "etcd://h"] {
+        for uri in [
+            "sqlite://",
+            "sqlite://x.db",
+            "sqlite:x.db",
+            "sqlite:///",
+            "sqlite:///x.db?mode=ro",
+            "sqlite:///x.db?read_only",
+            "etcd://h",
+        ] {
             let error = Config::from_uri(uri).expect_err(uri);
             assert!(error.to_string().contains(uri), "{error}");
         }

@@ -25,6 +25,12 @@ pub(crate) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> Error {
     Error::new(kind, format!("the store {} {advice}", path.display())).because(why)
 }
 
+/// Somebody wants to write where this process only reads.
+pub(crate) fn read_only(path: &Path) -> Error {
+    let message = format!("the store {} is open for reading only", path.display());
+    Error::new(ErrorKind::PermissionDenied, message)
+}
+
 /// A worker that panicked or was shut down.
 pub(crate) fn interrupted(path: &Path) -> Error {
     let message = format!("the store {} was interrupted", path.display());

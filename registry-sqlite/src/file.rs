@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind as Io};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,8 +33,8 @@ pub(crate) fn touch(path: &Path) {
     }
 }
 
-/// Makes sure that the file exists, belongs to us, and can be shared safely.
-pub(crate) fn prepare(path: &Path) -> Result<Identity> {
+/// Makes sure that the file exists, belongs to us, and can be shared safely. False: this user may only read it.
+pub(crate) fn prepare(path: &Path) -> Result<(Identity, bool)> {
     let dir = path.parent().filter(|dir| dir.is_absolute());
     let dir = dir.ok_or_else(|| refused(path, "the path must be absolute"))?;
     let me = rustix::process::geteuid().as_raw();
@@ -52,13 +52,41 @@ pub(crate) fn prepare(path: &Path) -> Result<Identity> {
         return Err(refused(path, "this is not a file (a symbolic link is not followed)"));
     }
     if about.uid() != me && about.uid() != 0 {
-        return Err(refused(path, "the store belongs to another user"));
+        return Err(refused(path, "the store belongs to another user; to read it, add ?read_only=true to its URL"));
     }
+    let identity = shared_safely(path, &about)?;
+    Ok((identity, is_writable(path)))
+}
+
+/// Makes sure that the file can be read, and that nobody but its owner can have written it. Changes nothing.
+pub(crate) fn find(path: &Path) -> Result<Identity> {
+    let dir = path.parent().filter(|dir| dir.is_absolute());
+    let dir = dir.ok_or_else(|| refused(path, "the path must be absolute"))?;
+    let about = fs::symlink_metadata(path).map_err(|error| match error.kind() {
+        Io::PermissionDenied => no_access(path),
+        Io::NotFound => {
+            let message = format!("{}: there is no store; it is made by who may write it", path.display());
+            Error::new(ErrorKind::Unavailable, message)
+        }
+        _ => refused(path, "cannot read the store").because(error),
+    })?;
+    if !about.is_file() {
+        return Err(refused(path, "this is not a file (a symbolic link is not followed)"));
+    }
+    check_directory(dir, about.uid())?;
+    shared_safely(path, &about)
+}
+
+fn shared_safely(path: &Path, about: &fs::Metadata) -> Result<Identity> {
     if about.permissions().mode() & 0o022 != 0 {
         return Err(refused(path, "other users may write the store; take that right away (chmod go-w)"));
     }
-    access(path, Access::READ_OK | Access::WRITE_OK).map_err(|_| no_access(path))?;
+    access(path, Access::READ_OK).map_err(|_| no_access(path))?;
     Ok((about.dev(), about.ino()))
+}
+
+pub(crate) fn is_writable(path: &Path) -> bool {
+    access(path, Access::WRITE_OK).is_ok()
 }
 
 /// Makes the directory if need be, and refuses one in which others could replace the store.
@@ -68,9 +96,13 @@ fn prepare_directory(dir: &Path, me: u32) -> Result<()> {
         Err(error) if error.kind() == Io::AlreadyExists => {}
         Err(error) => return Err(refused(dir, "cannot make the directory").because(error)),
     }
+    check_directory(dir, me)
+}
+
+fn check_directory(dir: &Path, owner: u32) -> Result<()> {
     let about = fs::metadata(dir).map_err(|error| refused(dir, "cannot read the directory").because(error))?;
     let mode = about.permissions().mode();
-    if about.uid() != me && about.uid() != 0 {
+    if about.uid() != owner && about.uid() != 0 {
         return Err(refused(dir, "the directory belongs to another user, who could replace the store"));
     }
     if mode & 0o022 != 0 && mode & 0o1000 == 0 {
@@ -92,9 +124,7 @@ fn make(dir: &Path, path: &Path) -> io::Result<()> {
         return Ok(());
     }
     for ending in ["-wal", "-shm", "-journal"] {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(ending);
-        match fs::remove_file(beside) {
+        match fs::remove_file(beside(path, ending)) {
             Err(error) if error.kind() != Io::NotFound => return Err(error),
             _ => {}
         }
@@ -113,6 +143,20 @@ fn lock(dir: &Path) -> io::Result<File> {
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// A file beside the store, with this ending.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(ending);
+    beside.into()
+}
+
+/// Changes whenever somebody writes into the file.
+pub(crate) type Stamp = (u64, i64, i64);
+
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
+    fs::symlink_metadata(path).ok().map(|about| (about.size(), about.mtime(), about.mtime_nsec()))
 }
 
 /// Which file is at the path now.

@@ -1,10 +1,11 @@
 //! What is asked of the tables, inside of a transaction.
 
-use registry_core::{ErrorKind, Lease};
+use registry_core::{Capabilities, ErrorKind, Lease};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::wire::{self, DELETED, EXPIRED};
+use crate::witness::{Due, Foreign};
 
 /// Whether anybody has the name.
 pub(crate) const HELD: &str = "SELECT 1 FROM entries WHERE path = ?1";
@@ -63,23 +64,61 @@ pub(crate) fn take(tx: &Connection, meta: &mut Meta, path: &str, owner: Option<&
     Ok(taken.is_some())
 }
 
-/// Removes what has expired, in the order in which it did.
-pub(crate) fn expire(tx: &Connection, meta: &mut Meta) -> rusqlite::Result<()> {
-    let now = clock::now();
-    let mut statement =
-        tx.prepare_cached("SELECT path, owner FROM entries WHERE expires <= ?1 ORDER BY expires, path")?;
-    let due = statement.query_map([now], |row| Ok((wire::text(row, 0)?, wire::text(row, 1)?)))?;
-    let due = due.collect::<rusqlite::Result<Vec<_>>>()?;
-    if due.is_empty() {
-        return Ok(());
-    }
-    for (path, owner) in due {
-        // What has no path was never shown to anybody.
-        if let Some(path) = path {
-            record(tx, meta, &path, EXPIRED, &[], None, owner.as_deref().unwrap_or_default())?;
+/// What is overdue on the own clock, in the order in which it expired. What the version before has written is on the clock of the
+/// boot that it notes.
+pub(crate) fn overdue(connection: &Connection, clock: &Clock, now: i64) -> rusqlite::Result<Vec<Due>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT path, owner, expires FROM entries WHERE clock = ?1 AND expires <= ?2
+         UNION ALL
+         SELECT path, owner, expires FROM entries
+         WHERE clock IS NULL AND expires <= ?2 AND ?3 = (SELECT boot FROM meta)
+         ORDER BY expires, path",
+    )?;
+    let rows = statement.query_map(params![clock.id(), now, clock.boot()], due)?;
+    rows.filter_map(Result::transpose).collect()
+}
+
+/// The entries of other clocks. A deadline further away than any can be was not set on this clock either, whatever its name.
+pub(crate) fn foreign(connection: &Connection, clock: &Clock, now: i64) -> rusqlite::Result<Vec<Foreign>> {
+    let farthest = now.saturating_add(clock::span(Capabilities::full().ttl_max)).saturating_add(1);
+    let mut statement = connection.prepare_cached(
+        "SELECT path, owner, expires, ttl FROM entries WHERE clock < ?1
+         UNION ALL
+         SELECT path, owner, expires, ttl FROM entries WHERE clock > ?1
+         UNION ALL
+         SELECT path, owner, expires, ttl FROM entries WHERE clock = ?1 AND expires > ?2
+         UNION ALL
+         SELECT path, owner, expires, ttl FROM entries WHERE clock IS NULL AND ?3 IS NOT (SELECT boot FROM meta)",
+    )?;
+    let rows = statement.query_map(params![clock.id(), farthest, clock.boot()], |row| {
+        let ttl = wire::number(row, 3)?;
+        Ok(due(row)?.map(|entry| Foreign { entry, ttl }))
+    })?;
+    rows.filter_map(Result::transpose).collect()
+}
+
+/// `path, owner, expires`. What has no path was never shown to anybody.
+fn due(row: &Row<'_>) -> rusqlite::Result<Option<Due>> {
+    let (path, owner, expires) = (wire::text(row, 0)?, wire::text(row, 1)?, wire::number(row, 2)?);
+    Ok(path.zip(expires).map(|(path, expires)| Due { path, owner, expires }))
+}
+
+/// The next deadline on the own clock.
+pub(crate) fn next_deadline(connection: &Connection, clock: &Clock, now: i64) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT min(next) FROM (
+                 SELECT min(expires) AS next FROM entries WHERE clock = ?1 AND expires > ?2
+                 UNION ALL SELECT min(expires) FROM entries WHERE clock IS NULL AND expires > ?2)";
+    one(connection, sql, [clock.id(), now], |row| wire::number(row, 0))
+}
+
+/// Removes what is due and has not changed since that was found out.
+pub(crate) fn evict(tx: &Connection, meta: &mut Meta, due: &[Due]) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM entries WHERE path = ?1 AND owner = coalesce(?2, owner) AND expires = ?3 RETURNING 1";
+    for Due { path, owner, expires } in due {
+        if one(tx, sql, params![path, owner, expires], |_| Ok(())).optional()?.is_some() {
+            record(tx, meta, path, EXPIRED, &[], None, owner.as_deref().unwrap_or_default())?;
         }
     }
-    tx.prepare_cached("DELETE FROM entries WHERE expires <= ?1")?.execute([now])?;
     Ok(())
 }
 

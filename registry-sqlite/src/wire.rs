@@ -18,9 +18,10 @@ pub(crate) const SCHEMA: &str = "
         value   BLOB    NOT NULL,
         created INTEGER NOT NULL,
         owner   TEXT    NOT NULL,
-        expires INTEGER NOT NULL
+        expires INTEGER NOT NULL,
+        clock   INTEGER,
+        ttl     INTEGER
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS entries_expires ON entries (expires);
     CREATE TABLE IF NOT EXISTS history (
         position INTEGER PRIMARY KEY,
         path     TEXT    NOT NULL,
@@ -31,6 +32,17 @@ pub(crate) const SCHEMA: &str = "
     ) STRICT;
     CREATE INDEX IF NOT EXISTS history_path ON history (path, position);
 ";
+
+/// What the version before did not have: on which clock an entry expires, and for how long it lives. Both are empty in what that
+/// version writes beside us. It knows the index by its name alone.
+pub(crate) const WITHOUT_CLOCKS: &str =
+    "SELECT NOT EXISTS (SELECT 1 FROM pragma_table_info('entries') WHERE name = 'clock')";
+pub(crate) const ADD_CLOCKS: &str = "
+    ALTER TABLE entries ADD COLUMN clock INTEGER;
+    ALTER TABLE entries ADD COLUMN ttl INTEGER;
+    DROP INDEX IF EXISTS entries_expires;
+";
+pub(crate) const INDEX_CLOCKS: &str = "CREATE INDEX IF NOT EXISTS entries_expires ON entries (clock, expires)";
 
 /// The layout that this program reads and writes.
 pub(crate) const LAYOUT: i64 = 1;

@@ -1,6 +1,7 @@
 //! The other processes.
 
 use std::env;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Lines, Write, stdin};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
@@ -30,7 +31,16 @@ pub(crate) struct Child {
 
 impl Child {
     pub(crate) fn start(role: &str, store: &Path) -> Self {
-        let mut command = Command::new(env::current_exe().expect("a path"));
+        Self::start_in(&[], role, store)
+    }
+
+    /// The same by a command that runs another one.
+    pub(crate) fn start_in(wrapper: &[&str], role: &str, store: &Path) -> Self {
+        let program = env::current_exe().expect("a path");
+        let mut command = Command::new(wrapper.first().map_or(program.as_os_str(), OsStr::new));
+        if !wrapper.is_empty() {
+            command.args(&wrapper[1..]).arg(&program);
+        }
         command.env(ROLE, role).env(STORE, store).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("started");
         let input = process.stdin.take();
@@ -92,6 +102,10 @@ pub(crate) async fn play(role: &str) {
             })
             .await;
         }
+        "visitor" | "reader" => match connect(Config::new(store).read_only(role == "reader")) {
+            Ok(registry) => read(&registry).await,
+            Err(error) => println!("{:?}", error.kind()),
+        },
         "churner" => churn(&open(store)).await,
         name => own(open(store), name).await,
     }
@@ -112,6 +126,21 @@ async fn own(registry: SqliteRegistry, name: &str) {
     })
     .await;
     held.deregister().await.expect("released");
+}
+
+/// Tells what it sees when it is asked, and how it fares when it is to register.
+async fn read(registry: &SqliteRegistry) {
+    println!("open");
+    lines(|line| async move {
+        if line != "register" {
+            return names(&list(registry).await).join(" ");
+        }
+        match registry.register(&key("reader"), Bytes::new(), &long()).await {
+            Ok(_) => "registered".into(),
+            Err(error) => format!("{:?}", error.kind()),
+        }
+    })
+    .await;
 }
 
 /// Registers, gives back and removes as fast as it can.

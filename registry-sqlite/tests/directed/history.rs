@@ -5,35 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry_core::{Cause, Change, ErrorKind, Event, Gap, RegisterOptions, Registry, RegistryExt, Removed, State};
+use registry_core::{Cause, Change, ErrorKind, Event, Gap, RegisterOptions, Registry, RegistryExt, State};
 use registry_sqlite::{Config, connect};
 use rusqlite::Connection;
 use tokio::time::sleep;
 
 use super::child::Child;
 use super::{dir, follow, key, list, long, names, next};
-
-pub(crate) async fn after_a_restart_of_the_machine_everything_has_expired(place: &Path) {
-    let store = place.join("registry.db");
-    let registry = connect(Config::new(&store)).expect("the store opens");
-    for name in ["a", "b"] {
-        registry.register(&key(name), "1".into(), &long()).await.expect("registered");
-    }
-    let before = list(&registry).await;
-    assert_eq!(names(&before), ["a", "b"]);
-    drop(registry);
-    // Nobody lives any more, and the clock has begun anew.
-    Connection::open(&store).and_then(|file| file.execute("UPDATE meta SET boot = 'another'", [])).expect("written");
-    let registry = Arc::new(connect(Config::new(&store)).expect("the store opens"));
-    assert_eq!(names(&list(&registry).await), [""; 0]);
-    let mut subscription = registry.subscribe_after(dir(), before.index);
-    let Event::Changes(batch) = next(&mut subscription).await else { panic!("the history goes on") };
-    assert_eq!(batch.changes.len(), 2);
-    assert!(batch.changes.iter().all(|change| matches!(change, Change::Remove { reason: Removed::Expired, .. })));
-    // What is registered from now on stays, also for the next one who opens the store.
-    registry.register(&key("c"), "1".into(), &long()).await.expect("registered");
-    assert_eq!(names(&list(&connect(Config::new(&store)).expect("the store opens")).await), ["c"]);
-}
 
 pub(crate) async fn a_store_that_is_removed_while_it_is_open_begins_again(place: &Path) {
     begins_again_without(place, &["", "-wal", "-shm"]).await;
@@ -162,8 +140,9 @@ pub(crate) async fn a_row_that_cannot_be_read_harms_no_other(place: &Path) {
     Connection::open(&store)
         .and_then(|file| {
             file.execute_batch(
-                "INSERT INTO entries VALUES (CAST('/clusters/web/' || x'ff' AS TEXT), x'', 1, CAST(x'ff' AS TEXT), 0);
-                 INSERT INTO entries VALUES (CAST('/clusters/web/' || x'fe' AS TEXT), x'', 1, CAST(x'ff' AS TEXT), 9e18);
+                "INSERT INTO entries SELECT CAST('/clusters/web/' || x'ff' AS TEXT), x'', 1, CAST(x'ff' AS TEXT), 0, clock, 1
+                 FROM entries;
+                 INSERT INTO entries VALUES (CAST('/clusters/web/' || x'fe' AS TEXT), x'', 1, CAST(x'ff' AS TEXT), 9e18, 1, 1);
                  INSERT INTO history SELECT position + 1, CAST('/clusters/web/' || x'fe' AS TEXT), 0, x'', 1, '' FROM meta;
                  UPDATE entries SET owner = CAST(x'ff' AS TEXT) WHERE path = '/clusters/web/a';",
             )
