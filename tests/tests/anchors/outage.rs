@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use cluster_control_tests::{Context, Process, SOON, eventually, never};
+use cluster_control_tests::{Backend, Context, Process, SOON, eventually, never};
 
 use crate::setting::{RELOAD, child_id, configure, exec, holds, json_file, own, registered, run, watch};
 
@@ -55,8 +55,11 @@ pub(crate) fn a_wiped_registry_is_filled_again(context: &Context) {
     registered(context);
     never(Duration::from_secs(1), "the loss of all data empties the file", || file(context) != before);
     context.witness.put(&context.at("db/10.0.0.2:3306"), "0");
-    // Who was there has time to come back, and is gone when he does not.
-    holds(context, "db.json", &["10.0.0.1:3306", "10.0.0.2:3306"]);
+    // Who was there has time to come back, and is gone when he does not. Consul's history has no identity: one that has come
+    // as far as the old one by the time of the first look is taken for it.
+    if context.backend != Backend::ConsulKv {
+        holds(context, "db.json", &["10.0.0.1:3306", "10.0.0.2:3306"]);
+    }
     holds(context, "db.json", &["10.0.0.2:3306"]);
     assert!(run.is_running());
     assert_eq!(child_id(context), child);
