@@ -44,7 +44,10 @@ pub(crate) async fn a_frozen_server_gets_no_requests_until_it_is_thawed() {
     callers.answered(100).await;
     let began = Instant::now();
     frozen.freeze();
-    callers.answered(1500).await;
+    // Longer than it may take to be noticed, so that it would be seen if anybody went on asking it.
+    while began.elapsed() < Duration::from_secs(6) {
+        callers.answered(100).await;
+    }
     let seen = began.elapsed();
     let outcomes = callers.end().await;
     let failures = outcomes.failures();
@@ -52,7 +55,6 @@ pub(crate) async fn a_frozen_server_gets_no_requests_until_it_is_thawed() {
     println!("{} failed of {} in {seen:?}, the last sent after {last:?}", failures.len(), outcomes.0.len());
     assert!(!failures.is_empty() && failures.len() <= 4 * 4, "{} failed", failures.len());
     assert!(last < Some(Duration::from_secs(4)), "the last that failed was sent after {last:?}");
-    assert!(seen > Duration::from_secs(4), "nothing was seen of what came later: {seen:?}");
     for (_, status) in &failures {
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
         assert!(status.message().contains("frozen at 127.0.0.1:"), "{status}");
