@@ -98,7 +98,7 @@ fn row_3_11_a_cancelled_watch_says_why() {
     };
     assert_eq!(cancelled(5, ""), (ErrorKind::Compacted, Verdict::Final));
     let denied = "rpc error: code = PermissionDenied desc = etcdserver: permission denied";
-    assert_eq!(cancelled(0, denied), (ErrorKind::PermissionDenied, Verdict::Final));
+    assert_eq!(cancelled(0, denied), (ErrorKind::PermissionDenied, Verdict::Refused));
     let stale = "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token";
     assert_eq!(cancelled(0, stale), (ErrorKind::Unauthenticated, Verdict::Refused));
     assert_eq!(cancelled(0, ""), (ErrorKind::Unavailable, Verdict::Unknown));

@@ -86,7 +86,7 @@ fn configure(context: &Context) {
     context.write(
         "cluster-control.toml",
         format!(
-            "[registry]\nurl = \"{}\"\n[[watch]]\nname = \"db\"\npath = \"{}\"\n\
+            "[registry]\nurl = \"{}\"\n[[watch]]\nname = \"db\"\npath = \"{}\"\ngrace = \"0s\"\n\
              [[file]]\nkind = \"template\"\nsrc = \"{}\"\nwatch = [\"db\"]\ndest = \"{dir}/out/db\"\nwindow = \"1ms\"\n\
              notify = [\"reload\"]\n[[notify]]\nname = \"reload\"\nkind = \"exec\"\n\
              argv = [\"sh\", \"-c\", \"cp {dir}/out/db {dir}/seen.new && mv {dir}/seen.new {dir}/seen\"]\n",

@@ -23,9 +23,14 @@ fn configure(context: &Context, grace: Duration, files: &[&str]) {
     context.write("cluster-control.toml", text);
 }
 
+/// Returns when it follows the members, which is when its child runs.
 fn start(context: &Context) -> Process {
-    let launch = context.program(["run", "--config", "cluster-control.toml", "--", "sleep", "1000"]);
-    launch.env("CLUSTER_CONTROL_REGISTRY", context.url()).start()
+    let _ = std::fs::remove_file(context.path("started"));
+    let child = "echo > started; exec sleep 1000";
+    let launch = context.program(["run", "--config", "cluster-control.toml", "--", "sh", "-c", child]);
+    let process = launch.env("CLUSTER_CONTROL_REGISTRY", context.url()).start();
+    eventually(SOON, "its child runs", || context.path("started").exists());
+    process
 }
 
 fn names(context: &Context, file: &str) -> Vec<String> {

@@ -52,7 +52,11 @@ impl Tracee<'_> {
         Some(match number {
             libc::SYS_openat => {
                 let creates = self.argument(2) & u64::from(libc::O_CREAT.cast_unsigned()) != 0;
-                ("create", creates.then(|| self.path(1)).flatten()?)
+                ("create", creates.then(|| self.path_at(0, 1)).flatten()?)
+            }
+            libc::SYS_openat2 => {
+                let creates = self.number_at(self.argument(2))? & u64::from(libc::O_CREAT.cast_unsigned()) != 0;
+                ("create", creates.then(|| self.path_at(0, 1)).flatten()?)
             }
             libc::SYS_write | libc::SYS_writev | libc::SYS_pwrite64 => ("write", self.file()?),
             libc::SYS_ftruncate => ("truncate", self.file()?),
@@ -60,12 +64,14 @@ impl Tracee<'_> {
             libc::SYS_fchown => ("set the owner of", self.file()?),
             libc::SYS_flock => ("lock", self.file()?),
             libc::SYS_fsync | libc::SYS_fdatasync => ("sync", self.file()?),
-            libc::SYS_renameat | libc::SYS_renameat2 => ("rename", self.renamed(1, 3)?),
-            libc::SYS_unlinkat => ("remove", self.path(1)?),
+            libc::SYS_renameat | libc::SYS_renameat2 => {
+                ("rename", format!("{} to {}", self.path_at(0, 1)?, self.path_at(2, 3)?))
+            }
+            libc::SYS_unlinkat => ("remove", self.path_at(0, 1)?),
             libc::SYS_clone3 => ("start", started(self.number_at(self.argument(0))?)?),
             libc::SYS_clone => ("start", started(self.argument(0))?),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_rename => ("rename", self.renamed(0, 1)?),
+            libc::SYS_rename => ("rename", format!("{} to {}", self.path(0)?, self.path(1)?)),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_unlink => ("remove", self.path(0)?),
             #[cfg(target_arch = "x86_64")]
@@ -78,10 +84,6 @@ impl Tracee<'_> {
         self.arguments.get(place).copied().unwrap_or_default()
     }
 
-    fn renamed(&self, from: usize, to: usize) -> Option<String> {
-        Some(format!("{} to {}", self.path(from)?, self.path(to)?))
-    }
-
     /// What the first argument, a descriptor, stands for.
     fn file(&self) -> Option<String> {
         let link = fs::read_link(format!("/proc/{}/fd/{}", self.process, self.argument(0))).ok()?;
@@ -92,9 +94,21 @@ impl Tracee<'_> {
     }
 
     fn path(&self, place: usize) -> Option<String> {
+        self.shown(&self.text(place)?)
+    }
+
+    /// A path below a directory that is held open.
+    fn path_at(&self, directory: usize, place: usize) -> Option<String> {
+        let path = self.text(place)?;
+        let held = fs::read_link(format!("/proc/{}/fd/{}", self.process, self.argument(directory)));
+        // Without a directory the path is a whole one, and it stays so when it is joined.
+        self.shown(&held.unwrap_or_default().join(path))
+    }
+
+    fn text(&self, place: usize) -> Option<PathBuf> {
         let bytes = self.memory(self.argument(place))?;
         let end = bytes.iter().position(|byte| *byte == 0)?;
-        self.shown(Path::new(OsStr::from_bytes(&bytes[..end])))
+        Some(PathBuf::from(OsStr::from_bytes(&bytes[..end])))
     }
 
     fn number_at(&self, address: u64) -> Option<u64> {

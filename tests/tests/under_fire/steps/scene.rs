@@ -43,8 +43,8 @@ impl<'a> Scene<'a> {
         scene.end_orphans();
         // One directory for each configuration, and there is only one.
         let state = context.runtime_dir().join("cluster-control");
-        let state = fs::read_dir(state).expect("a state directory").flatten().next().expect("one configuration");
-        scene.places.insert("state", state.path());
+        let mut state = fs::read_dir(state).expect("a state directory").flatten().map(|entry| entry.path());
+        scene.places.insert("state", state.find(|path| path.is_dir()).expect("one configuration"));
         scene
     }
 
@@ -233,7 +233,7 @@ fn configure(context: &Context) {
     context.write(
         "cluster-control.toml",
         format!(
-            "[registry]\nurl = \"{}\"\n[[watch]]\nname = \"db\"\npath = \"{}\"\n\
+            "[registry]\nurl = \"{}\"\n[[watch]]\nname = \"db\"\npath = \"{}\"\ngrace = \"0s\"\n\
              [[file]]\nkind = \"template\"\nsrc = \"{}\"\nwatch = [\"db\"]\ndest = \"{dir}/out/db\"\nwindow = \"1ms\"\n\
              mode = \"0640\"\nnotify = [\"reload\"]\n[[notify]]\nname = \"reload\"\nkind = \"exec\"\n\
              argv = [\"sh\", \"-c\", \"{command}\"]\n",
