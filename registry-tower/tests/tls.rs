@@ -90,7 +90,13 @@ async fn a_killed_server_with_tls_fails_at_most_the_requests_in_flight() {
         failures.extend(caller.await.unwrap());
     }
     assert!(failures.len() <= 4, "more failed than were in flight: {failures:?}");
-    assert!(failures.iter().all(|status| status.code() == Code::Unavailable), "{failures:?}");
+    // An answer that had begun breaks in the middle of its body, for which tonic has no better word.
+    let broke = |status: &Status| match status.code() {
+        Code::Unavailable => true,
+        Code::Unknown => status.message().contains("error reading a body"),
+        _ => false,
+    };
+    assert!(failures.iter().all(broke), "{failures:?}");
     for _ in 0..100 {
         ask(&channel).await.expect("an answer");
     }
