@@ -107,6 +107,12 @@ impl Capabilities {
         it
     }
 
+    /// Whether members may have expired because they could not renew while nobody heard from the registry for so long. Some may
+    /// have been about to renew when it began, a third of their TTL after the last time.
+    pub fn may_have_expired(&self, silence: Duration) -> bool {
+        silence >= self.ttl_min * 2 / 3
+    }
+
     /// When an entry with this time to live is gone at the latest after its last renewal, on a healthy server.
     pub fn gone_after(&self, ttl: Duration) -> Duration {
         ttl.saturating_mul(self.ttl_factor).saturating_add(self.ttl_slack)

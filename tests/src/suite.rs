@@ -77,15 +77,7 @@ impl Suite {
         name: &'static str,
         test: fn(&Context),
     ) -> Self {
-        match probe() {
-            Ok(()) => self.on(backends, name, test),
-            Err(why) => {
-                for backend in backends {
-                    self.skip(&format!("{name}::{}", backend.name()), &why);
-                }
-                self
-            }
-        }
+        if self.is_possible(probe, backends, name) { self.on(backends, name, test) } else { self }
     }
 
     /// A test with a server of its own, where a fault can be made on this machine.
@@ -96,15 +88,16 @@ impl Suite {
         name: &'static str,
         test: fn(&Context),
     ) -> Self {
-        match probe() {
-            Ok(()) => self.on_own(backends, name, test),
-            Err(why) => {
-                for backend in backends {
-                    self.skip(&format!("{name}::{}", backend.name()), &why);
-                }
-                self
-            }
+        if self.is_possible(probe, backends, name) { self.on_own(backends, name, test) } else { self }
+    }
+
+    /// False, and it counts as skipped on each of these, where the fault cannot be made.
+    fn is_possible(&mut self, probe: fn() -> Result<(), String>, backends: &[Backend], name: &str) -> bool {
+        let Err(why) = probe() else { return true };
+        for backend in backends {
+            self.skip(&format!("{name}::{}", backend.name()), &why);
         }
+        false
     }
 
     fn skip(&mut self, name: &str, why: &str) {

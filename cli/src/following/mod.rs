@@ -136,7 +136,7 @@ impl Following {
             let options = configuration.subscribe_options(&watch);
             let mut events = session.registry.subscribe_from(&watch.dir, snapshot, options);
             if let Some(before) = before {
-                events = events.expect(&before);
+                events = events.with_known(&before);
             }
             let note = self.memory.note(&watch);
             self.readers.push(Reader::start(&mut self.tasks, watch, events, self.memberships.clone(), note));
@@ -168,7 +168,7 @@ async fn list(
         let is_same = known.snapshot.index.same_epoch(snapshot.index)
             && known.snapshot.index.position() <= snapshot.index.position();
         // As for a subscription that was interrupted: an outage in which members may have expired.
-        let is_long = known.age >= registry.capabilities().ttl_min * 2 / 3;
+        let is_long = registry.capabilities().may_have_expired(known.age);
         !configuration.grace(&watch).is_zero() && (!known.is_certain || !is_same || is_long)
     };
     let before = known.filter(may_be_missing).map(|known| known.snapshot);

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use registry_consul::{Address, CATALOG, KV, Kv, connect, connect_kv};
 use registry_core::{ErrorKind, Registry};
-use test_servers::fake_http;
+use test_servers::{Zone, fake_http};
 use tokio::time::sleep;
 
-use crate::support::{Scripted, Zone, answer, bytes, dir, key, next, options, pair, told};
+use crate::support::{Scripted, answer, bytes, dir, key, next, options, pair, told};
 
 fn registry(endpoint: String) -> Kv {
     connect_kv(Address::new(&KV, [endpoint]).timeout(Duration::from_millis(500))).expect("a configuration")

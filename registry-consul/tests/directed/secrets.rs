@@ -2,9 +2,9 @@
 
 use registry_consul::{Address, CATALOG, Config, KV, connect, connect_kv};
 use registry_core::{ErrorKind, Registry};
-use test_servers::{Consul, ConsulOptions, certificates};
+use test_servers::{Consul, ConsulOptions, Zone, certificates};
 
-use crate::support::{Zone, bytes, dir, key, options, raw, start, text};
+use crate::support::{bytes, dir, key, options, raw, start, text};
 
 const MASTER: &str = "11111111-2222-3333-4444-555555555555";
 

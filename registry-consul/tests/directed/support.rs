@@ -1,13 +1,11 @@
 //! What the tests share.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use registry_address::Resolve;
 use registry_consul::{Address, CATALOG, Catalog, KV, Kv, connect, connect_kv};
-use registry_core::{Batch, BatchStream, Bytes, Change, Dir, Key, RegisterOptions, Result, Scope, async_trait};
+use registry_core::{Batch, BatchStream, Bytes, Change, Dir, Key, RegisterOptions, Result, Scope};
 use test_servers::{Consul, ConsulOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -151,28 +149,4 @@ pub(crate) fn answer(status: &str, index: Option<u64>, body: &str) -> String {
 /// One pair as a list shows it.
 pub(crate) fn pair(key: &str, created: u64) -> String {
     format!(r#"{{"Key":"{key}","Value":"eA==","CreateIndex":{created},"ModifyIndex":{created},"Session":"s"}}"#)
-}
-
-/// Says for every name what the test wants.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Zone(Arc<Mutex<Vec<SocketAddr>>>);
-
-impl Zone {
-    pub(crate) fn of<'a>(endpoints: impl IntoIterator<Item = &'a str>) -> Self {
-        let zone = Self::default();
-        zone.set(endpoints);
-        zone
-    }
-
-    pub(crate) fn set<'a>(&self, endpoints: impl IntoIterator<Item = &'a str>) {
-        let addresses = endpoints.into_iter().map(|it| it.parse().expect("an address")).collect();
-        *self.0.lock().expect("not poisoned") = addresses;
-    }
-}
-
-#[async_trait]
-impl Resolve for Zone {
-    async fn resolve(&self, _: &str, _: u16) -> std::io::Result<Vec<SocketAddr>> {
-        Ok(self.0.lock().expect("not poisoned").clone())
-    }
 }

@@ -110,7 +110,7 @@ impl Grace {
     }
 
     /// What was known before the list.
-    pub(super) fn expect(&mut self, known: &Snapshot) {
+    pub(super) fn add_known(&mut self, known: &Snapshot) {
         let until = Instant::now() + self.period;
         // They were there at that point, so they went after it.
         let at = Index::new(known.index.epoch(), known.index.position().saturating_add(1));

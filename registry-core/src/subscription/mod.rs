@@ -207,9 +207,9 @@ impl Subscription {
     /// are missing in the list that this subscription goes on from are taken for members that could not renew: removed at the end
     /// of the grace, unless they come back, or at once where the registry says that they were taken away on purpose. The caller
     /// goes on knowing them until then.
-    pub fn expect(mut self, known: &Snapshot) -> Self {
+    pub fn with_known(mut self, known: &Snapshot) -> Self {
         if let Some(grace) = &mut self.grace {
-            grace.expect(known);
+            grace.add_known(known);
         }
         self
     }

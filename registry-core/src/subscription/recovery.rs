@@ -128,7 +128,7 @@ impl Recovery {
             Ok(batches) => {
                 if let Some(since) = self.stale_since.take() {
                     let mut feed = self.feed();
-                    if self.may_have_expired(since) {
+                    if self.able().may_have_expired(since.elapsed()) {
                         feed.disturb();
                     }
                     feed.push_resumed();
@@ -320,7 +320,9 @@ impl Recovery {
         let since = self.stale_since.take();
         let asked = self.asked;
         let mut feed = self.feed();
-        if cause == Cause::Gap(Gap::EpochChanged) || since.is_some_and(|since| self.may_have_expired(since)) {
+        if cause == Cause::Gap(Gap::EpochChanged)
+            || since.is_some_and(|since| self.able().may_have_expired(since.elapsed()))
+        {
             feed.disturb();
         }
         feed.view.replace(snapshot);
@@ -341,12 +343,6 @@ impl Recovery {
             feed.push_batch(Batch { changes: finding.lost, index });
         }
         feed.begin(asked);
-    }
-
-    /// Whether the registry was away for so long that members may have expired because they could not renew. Some may have been
-    /// about to renew when it began, a third of their TTL after the last time.
-    fn may_have_expired(&self, since: Instant) -> bool {
-        since.elapsed() >= self.able().ttl_min * 2 / 3
     }
 
     /// Up to where the subscriber was told.

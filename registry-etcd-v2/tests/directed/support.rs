@@ -1,13 +1,10 @@
 //! What the tests share.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use registry_address::Resolve;
 use registry_core::{
-    Batch, BatchStream, Bytes, Change, Dir, Index, Key, Lease, RegisterOptions, Registry, Result, Scope, async_trait,
+    Batch, BatchStream, Bytes, Change, Dir, Index, Key, Lease, RegisterOptions, Registry, Result, Scope,
 };
 use registry_etcd_v2::{Address, EtcdV2, SCHEME, connect};
 use test_servers::{Etcd, Version, http};
@@ -108,29 +105,5 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, condition: impl 
     while !condition().await {
         assert!(begun.elapsed() < SOON, "not within {SOON:?}: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Says for every name what the test wants.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Zone(Arc<Mutex<Vec<SocketAddr>>>);
-
-impl Zone {
-    pub(crate) fn of<'a>(endpoints: impl IntoIterator<Item = &'a str>) -> Self {
-        let zone = Self::default();
-        zone.set(endpoints);
-        zone
-    }
-
-    pub(crate) fn set<'a>(&self, endpoints: impl IntoIterator<Item = &'a str>) {
-        let addresses = endpoints.into_iter().map(|it| it.parse().expect("an address")).collect();
-        *self.0.lock().expect("not poisoned") = addresses;
-    }
-}
-
-#[async_trait]
-impl Resolve for Zone {
-    async fn resolve(&self, _: &str, _: u16) -> std::io::Result<Vec<SocketAddr>> {
-        Ok(self.0.lock().expect("not poisoned").clone())
     }
 }

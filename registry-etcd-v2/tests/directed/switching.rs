@@ -4,6 +4,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use registry_core::{ErrorKind, Registry};
+use test_servers::Zone;
 
 use crate::scripted::{Scripted, Wire};
 use crate::support::*;

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use registry_core::{Registry, RegistryExt, Scope, State};
 use registry_etcd_v3::EtcdV3;
-use test_servers::{Etcd, Version, free_port};
+use test_servers::{Etcd, Version, Zone, free_port};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpStream, UnixListener};
 use tokio::time::{Instant, sleep};
 
 use crate::proxy::Proxy;
-use crate::support::{Zone, dir, key, on, ttl, value, with};
+use crate::support::{dir, key, on, ttl, value, with};
 
 fn named(zone: &Zone) -> EtcdV3 {
     with("etcd-headless:2379", |config| config.address.resolver = zone.clone().into())

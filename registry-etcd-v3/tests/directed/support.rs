@@ -1,13 +1,10 @@
 //! What the tests share.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use etcd_client::{Client, Txn, TxnOp};
 use futures_util::StreamExt;
-use registry_address::Resolve;
-use registry_core::{Batch, BatchStream, Bytes, Dir, ErrorKind, Index, Key, RegisterOptions, Result, async_trait};
+use registry_core::{Batch, BatchStream, Bytes, Dir, ErrorKind, Index, Key, RegisterOptions, Result};
 use registry_etcd_v3::{Config, EtcdV3, connect};
 use test_servers::{Etcd, http};
 use tokio::time::{Instant, sleep, timeout};
@@ -98,28 +95,4 @@ pub(crate) async fn begun(etcd: &Etcd, method: &str) -> u64 {
     let method = format!("grpc_method=\"{method}\"");
     let is_it = |line: &&str| line.starts_with("grpc_server_started_total{") && line.contains(&method);
     metrics.lines().find(is_it).map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
-}
-
-/// Says for every name what the test wants.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Zone(Arc<Mutex<Vec<SocketAddr>>>);
-
-impl Zone {
-    pub(crate) fn of<'a>(endpoints: impl IntoIterator<Item = &'a str>) -> Self {
-        let zone = Self::default();
-        zone.set(endpoints);
-        zone
-    }
-
-    pub(crate) fn set<'a>(&self, endpoints: impl IntoIterator<Item = &'a str>) {
-        let addresses = endpoints.into_iter().map(|it| it.parse().expect("an address")).collect();
-        *self.0.lock().expect("not poisoned") = addresses;
-    }
-}
-
-#[async_trait]
-impl Resolve for Zone {
-    async fn resolve(&self, _: &str, _: u16) -> std::io::Result<Vec<SocketAddr>> {
-        Ok(self.0.lock().expect("not poisoned").clone())
-    }
 }

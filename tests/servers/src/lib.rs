@@ -36,6 +36,7 @@ mod process;
 mod reaper;
 mod relay;
 mod server;
+mod zone;
 
 pub use cluster::Cluster;
 pub use consul::{Consul, ConsulOptions};
@@ -47,3 +48,4 @@ pub use fake_http::{FakeHttp, fake_http};
 pub use options::{Options, Version};
 pub use ports::free_port;
 pub use reaper::Mortal;
+pub use zone::Zone;

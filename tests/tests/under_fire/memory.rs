@@ -33,6 +33,20 @@ fn start(context: &Context) -> Process {
     process
 }
 
+fn start_with_three(context: &Context) -> Process {
+    for member in [A, B, C] {
+        put(context, member);
+    }
+    let agent = start(context);
+    holds(context, "db.json", &[A, B, C]);
+    agent
+}
+
+fn stop(mut agent: Process) {
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait(SOON), ENDED_BY_TERM);
+}
+
 fn names(context: &Context, file: &str) -> Vec<String> {
     context.read(file).map_or_else(Vec::new, |text| serde_json::from_str(&text).expect("a whole file"))
 }
@@ -60,18 +74,13 @@ fn lose_everything(context: &Context) {
 pub(crate) fn a_start_in_an_outage_forgets_nobody(context: &Context) {
     let grace = Duration::from_secs(5);
     configure(context, grace, &["db.json"]);
-    for member in [A, B, C] {
-        put(context, member);
-    }
-    let mut agent = start(context);
-    holds(context, "db.json", &[A, B, C]);
-    agent.signal(Signal::TERM);
-    assert_eq!(agent.wait(SOON), ENDED_BY_TERM);
+    let agent = start_with_three(context);
+    stop(agent);
 
     lose_everything(context);
     // As in a container whose files are made anew when it starts.
     std::fs::remove_file(context.path("db.json")).expect("it was there");
-    let mut agent = start(context);
+    let agent = start(context);
     let begun = Instant::now();
     holds(context, "db.json", &[A, B, C]);
     put(context, B);
@@ -82,17 +91,12 @@ pub(crate) fn a_start_in_an_outage_forgets_nobody(context: &Context) {
         !names.contains(&C.to_owned())
     });
     assert!(begun.elapsed() + Duration::from_secs(1) > grace, "gone after {:?}", begun.elapsed());
-    agent.signal(Signal::TERM);
-    assert_eq!(agent.wait(SOON), ENDED_BY_TERM);
+    stop(agent);
 }
 
 pub(crate) fn a_reload_in_an_outage_forgets_nobody(context: &Context) {
     configure(context, Duration::from_mins(2), &["db.json"]);
-    for member in [A, B, C] {
-        put(context, member);
-    }
-    let mut agent = start(context);
-    holds(context, "db.json", &[A, B, C]);
+    let mut agent = start_with_three(context);
     if context.backend != Backend::Sqlite {
         context.server().kill();
     }
@@ -111,24 +115,17 @@ pub(crate) fn a_reload_in_an_outage_forgets_nobody(context: &Context) {
     never(Duration::from_secs(2), "somebody is forgotten", || {
         ["db.json", "more.json", "most.json"].iter().any(|file| names(context, file) != [A, B, C])
     });
-    agent.signal(Signal::TERM);
-    assert_eq!(agent.wait(SOON), ENDED_BY_TERM);
+    stop(agent);
 }
 
 /// Who left in good order is not waited for, where the registry can say so.
 pub(crate) fn who_left_before_the_start_is_gone(context: &Context) {
     configure(context, Duration::from_mins(5), &["db.json"]);
-    for member in [A, B, C] {
-        put(context, member);
-    }
-    let mut agent = start(context);
-    holds(context, "db.json", &[A, B, C]);
-    agent.signal(Signal::TERM);
-    assert_eq!(agent.wait(SOON), ENDED_BY_TERM);
+    let agent = start_with_three(context);
+    stop(agent);
     assert!(context.witness.remove(&context.at(&format!("db/{C}"))), "it was there");
     sleep(AWAY);
-    let mut agent = start(context);
+    let agent = start(context);
     holds(context, "db.json", &[A, B]);
-    agent.signal(Signal::TERM);
-    assert_eq!(agent.wait(SOON), ENDED_BY_TERM);
+    stop(agent);
 }

@@ -385,7 +385,7 @@ async fn members_that_were_known_before_have_time_to_come_back() {
     fake.change(|core| core.oracle.wipe());
     put(&fake, &["a"]);
     let options = SubscribeOptions::new().grace(DEFAULT_GRACE);
-    let mut subscription = fake.subscribe_from(dir(), fake.holds(), options).expect(&known);
+    let mut subscription = fake.subscribe_from(dir(), fake.holds(), options).with_known(&known);
     assert_eq!(suppressed(&subscription), 2);
     let begun = Instant::now();
     pass(seconds(10)).await;
@@ -406,7 +406,7 @@ async fn members_that_left_on_purpose_while_nobody_looked_are_gone_at_once() {
         fake.evict("b");
         fake.forget("c");
         let options = SubscribeOptions::new().grace(DEFAULT_GRACE);
-        let mut subscription = fake.subscribe_from(dir(), fake.holds(), options).expect(&known);
+        let mut subscription = fake.subscribe_from(dir(), fake.holds(), options).with_known(&known);
         if gone {
             assert_eq!(soon(&mut subscription).await, ["-b"], "{reasons:?}");
         }
